@@ -1,0 +1,241 @@
+//! The settings of one valve: raw text from several sources, turned once, here, into a [`Config`] in which
+//! everything is checked.
+//!
+//! Nothing else in the program reads the environment or a configuration file.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::avro::codec::Codec;
+use crate::avro::timestamp::TimestampRules;
+use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
+
+mod secret;
+
+pub use secret::Secret;
+
+/// Everything one valve needs to know, validated.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `name`: the consumer group, the dead-letter topic's suffix and `processed_by`.
+    pub name: String,
+    /// `environment`: the metrics' dimension `ENVIRONMENT` and Consul's path.
+    pub environment: String,
+    /// `topics`: what is consumed.
+    pub topics: Topics,
+    /// `topics_refresh`: how often the topics are discovered again.
+    pub topics_refresh: Duration,
+    /// `kafka.*`.
+    pub kafka: KafkaConfig,
+    /// `registry.*`.
+    pub registry: RegistryConfig,
+    /// `timestamp` and `timestamp_range`: where a record's hour comes from.
+    pub timestamp: TimestampRules,
+    /// `sink.*`.
+    pub sink: SinkConfig,
+    /// `batch.*`.
+    pub batch: BatchLimits,
+    /// `layout.*`.
+    pub layout: LayoutConfig,
+    /// `start`: where a partition without a committed offset begins.
+    pub start: Start,
+    /// `out_of_range`: what happens when retention has passed the committed offset.
+    pub out_of_range: OutOfRange,
+    /// `group.*`.
+    pub group: GroupConfig,
+    /// `rebalance.grace`: how long a revoked partition's batch may take to finish.
+    pub rebalance_grace: Duration,
+    /// `codec`: how the blocks of a container file are compressed.
+    pub codec: Codec,
+    /// `lanes`: consumer threads.
+    pub lanes: usize,
+    /// `memory.budget`, resolved to bytes.
+    pub memory_budget: usize,
+    /// `nulls`: what becomes of messages without a value.
+    pub nulls: NullPolicy,
+    /// `http.listen`.
+    pub http_listen: SocketAddr,
+    /// `metrics.statsd`: `host:port` of a StatsD receiver.
+    pub statsd: Option<String>,
+    /// `shutdown.deadline`: for the flush on SIGTERM.
+    pub shutdown_deadline: Duration,
+}
+
+impl Config {
+    /// The topic that takes what can never be stored.
+    #[must_use]
+    pub fn dead_letter_topic(&self) -> String {
+        format!("{}{}", crate::dead_letter::TOPIC_PREFIX, self.name)
+    }
+}
+
+/// What is consumed. Internal topics (`__…`) and dead-letter topics never are.
+#[derive(Clone, Debug)]
+pub enum Topics {
+    /// These, by name.
+    List(Vec<String>),
+    /// Those whose name matches.
+    Pattern(regex::Regex),
+    /// Those for which the registry has a `<topic>-value` subject.
+    Registry,
+}
+
+/// `kafka.*`
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// `kafka.bootstrap_servers`
+    pub bootstrap_servers: String,
+    /// `kafka.properties`: librdkafka properties by their own names (`session.timeout.ms`), none of which
+    /// belongs to valve. Values may be secrets.
+    pub properties: BTreeMap<String, Secret>,
+}
+
+/// `registry.*`
+#[derive(Clone, Debug)]
+pub struct RegistryConfig {
+    /// `registry.url`: base URLs, tried in order; at least one.
+    pub urls: Vec<String>,
+    /// `registry.username` with `registry.password`, or `registry.token`.
+    pub auth: Option<RegistryAuth>,
+    /// `registry.unknown_after`: for how long a registry must insist that it doesn't know an id.
+    pub unknown_after: Duration,
+}
+
+/// How valve identifies itself to the registry.
+#[derive(Clone, Debug)]
+pub enum RegistryAuth {
+    /// HTTP basic authentication.
+    Basic {
+        /// `registry.username`
+        username: String,
+        /// `registry.password`
+        password: Secret,
+    },
+    /// A bearer token, `registry.token`.
+    Bearer(Secret),
+}
+
+/// `sink.*`
+#[derive(Clone, Debug)]
+pub enum SinkConfig {
+    /// `sink.type = "s3"`
+    S3(S3Config),
+    /// `sink.type = "local"`
+    Local {
+        /// `sink.path`: the directory under which keys become paths.
+        path: PathBuf,
+        /// `sink.prefix`: what every key begins with; without slashes at its ends, may be empty.
+        prefix: String,
+    },
+}
+
+/// `sink.*` for `sink.type = "s3"`
+#[derive(Clone, Debug)]
+pub struct S3Config {
+    /// `sink.bucket`
+    pub bucket: String,
+    /// `sink.prefix`: what every key begins with; without slashes at its ends, may be empty.
+    pub prefix: String,
+    /// `sink.region`; otherwise the ordinary chain's.
+    pub region: Option<String>,
+    /// `sink.endpoint`: the URL of a compatible store.
+    pub endpoint: Option<String>,
+    /// `sink.path_style`
+    pub path_style: bool,
+    /// `sink.storage_class`, as S3 spells it.
+    pub storage_class: Option<String>,
+    /// `sink.acl`: a canned ACL, as S3 spells it.
+    pub acl: Option<String>,
+    /// `sink.sse`: `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub sse: Option<String>,
+    /// `sink.kms_key_id`
+    pub kms_key_id: Option<String>,
+}
+
+/// `batch.*`: when a batch is sealed, and how large a record may be.
+#[derive(Clone, Debug)]
+pub struct BatchLimits {
+    /// `batch.max_records`
+    pub max_records: u64,
+    /// `batch.max_bytes`: compressed bytes of one batch.
+    pub max_bytes: u64,
+    /// `batch.max_age`
+    pub max_age: Duration,
+    /// `batch.max_idle`
+    pub max_idle: Duration,
+    /// `batch.max_files`
+    pub max_files: usize,
+    /// `batch.max_record_bytes`: a larger value is a dead letter.
+    pub max_record_bytes: usize,
+}
+
+/// `layout.*`
+#[derive(Clone, Debug)]
+pub struct LayoutConfig {
+    /// `layout.key`
+    pub key: KeyTemplate,
+    /// `layout.granularity`
+    pub granularity: Granularity,
+}
+
+/// `group.*`
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// `group.protocol`
+    pub protocol: GroupProtocol,
+    /// `group.assignment`: the strategy under the classic protocol.
+    pub assignment: Assignment,
+    /// `group.isolation`
+    pub isolation: Isolation,
+}
+
+/// `group.protocol`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// Assignment by the members.
+    Classic,
+    /// Assignment by the broker (KIP-848).
+    Consumer,
+}
+
+/// `group.assignment`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assignment {
+    /// Partitions stay where they are as far as can be; the others keep flowing during a rebalance.
+    CooperativeSticky,
+    /// Eager, by topic.
+    Range,
+    /// Eager, one by one.
+    RoundRobin,
+}
+
+/// `group.isolation`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Records of aborted transactions are not delivered.
+    ReadCommitted,
+    /// All records are.
+    ReadUncommitted,
+}
+
+/// `start`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the first record that is still there.
+    Earliest,
+    /// Behind the last record that is there.
+    Latest,
+}
+
+/// `out_of_range`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfRange {
+    /// Hold the partition and say so.
+    Fail,
+    /// Go on at the first record that is still there; what was lost is reported.
+    Earliest,
+    /// Go on behind the last record; what was lost is reported.
+    Latest,
+}

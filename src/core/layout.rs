@@ -1,0 +1,278 @@
+//! Where a record's file goes: the hour of its timestamp, and the key made from it.
+//!
+//! Everything here is a pure function, so that a batch that is made again ends up in the same places.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::types::UnixMillis;
+
+const MILLIS_PER_HOUR: i64 = 3_600_000;
+
+/// An hour in UTC, counted from 1970-01-01T00:00Z. Under [`Granularity::Day`] it is the first hour of its day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hour(pub i64);
+
+impl Hour {
+    /// The hour (or the first hour of the day) that `time` lies in; floor division, also before 1970.
+    #[must_use]
+    pub fn of(time: UnixMillis, granularity: Granularity) -> Self {
+        let hour = time.0.div_euclid(MILLIS_PER_HOUR);
+        match granularity {
+            Granularity::Hour => Self(hour),
+            Granularity::Day => Self(hour.div_euclid(24) * 24),
+        }
+    }
+
+    /// The time at which it begins.
+    #[must_use]
+    pub fn start(self) -> UnixMillis {
+        UnixMillis(self.0.saturating_mul(MILLIS_PER_HOUR))
+    }
+
+    fn date_time(self) -> DateTime<Utc> {
+        // Timestamps are checked to lie within the years that chrono knows before an hour is made of them.
+        DateTime::from_timestamp_millis(self.start().0).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+}
+
+impl fmt::Display for Hour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.date_time().format("%Y-%m-%dT%H"))
+    }
+}
+
+/// `layout.granularity`: how much time shares a directory and a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Granularity {
+    /// One hour.
+    Hour,
+    /// One day, UTC.
+    Day,
+}
+
+/// `nulls`: what becomes of messages without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NullPolicy {
+    /// They are counted and left out.
+    Skip,
+    /// They are dead letters.
+    DeadLetter,
+}
+
+/// What is known of a file when its key is made.
+#[derive(Clone, Copy, Debug)]
+pub struct FilePlace<'a> {
+    /// The topic's name.
+    pub topic: &'a str,
+    /// The hour of its records.
+    pub hour: Hour,
+    /// How many records it holds.
+    pub count: u64,
+    /// Its identity (PROTOCOL.md, "Identity of a file").
+    pub uuid: Uuid,
+}
+
+/// `layout.key`: text in which `{topic}`, `{year}`, `{month}`, `{day}`, `{hour}`, `{count}` and `{uuid}` stand
+/// for a file's own. The sink's prefix comes before it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyTemplate {
+    pieces: Vec<Piece>,
+}
+
+/// The layout that readers of hourly partitions expect.
+pub const DEFAULT_KEY: &str =
+    "{topic}/year={year}/month={month}/day={day}/hour={hour}/{topic}_{count}-messages_{uuid}.avro";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Name(Name),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Topic,
+    Year,
+    Month,
+    Day,
+    Hour,
+    Count,
+    Uuid,
+}
+
+const NAMES: [(&str, Name); 7] = [
+    ("topic", Name::Topic),
+    ("year", Name::Year),
+    ("month", Name::Month),
+    ("day", Name::Day),
+    ("hour", Name::Hour),
+    ("count", Name::Count),
+    ("uuid", Name::Uuid),
+];
+
+/// Why a text is no key template.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// `{…}` with a name that means nothing.
+    #[error("{{{0}}} is none of {{topic}}, {{year}}, {{month}}, {{day}}, {{hour}}, {{count}}, {{uuid}}")]
+    UnknownName(String),
+    /// A brace without its partner.
+    #[error("a brace has no partner")]
+    Brace,
+    /// A name that every key needs is not there.
+    #[error("it must contain {0}, or files of different {1} would share a key")]
+    Missing(&'static str, &'static str),
+    /// Slashes at an end, doubled, `.` or `..` as a part, or a control character.
+    #[error("it must be a relative path: no leading, trailing or doubled slash, no part `.` or `..`, no control character")]
+    Path,
+}
+
+impl KeyTemplate {
+    /// The key of the file at `place`, below `prefix` (which may be empty).
+    #[must_use]
+    pub fn key(&self, prefix: &str, place: &FilePlace<'_>) -> String {
+        use fmt::Write as _;
+        let at = place.hour.date_time();
+        let mut key = String::with_capacity(160);
+        if !prefix.is_empty() {
+            key.push_str(prefix);
+            key.push('/');
+        }
+        for piece in &self.pieces {
+            // Writing to a String cannot fail.
+            let _infallible = match piece {
+                Piece::Text(text) => key.write_str(text),
+                Piece::Name(Name::Topic) => key.write_str(place.topic),
+                Piece::Name(Name::Year) => write!(key, "{:04}", at.year()),
+                Piece::Name(Name::Month) => write!(key, "{:02}", at.month()),
+                Piece::Name(Name::Day) => write!(key, "{:02}", at.day()),
+                Piece::Name(Name::Hour) => write!(key, "{:02}", at.hour()),
+                Piece::Name(Name::Count) => write!(key, "{}", place.count),
+                Piece::Name(Name::Uuid) => write!(key, "{}", place.uuid),
+            };
+        }
+        key
+    }
+
+    /// Whether a file's hour (and not only its day) can be told from its key, as `granularity` needs it.
+    ///
+    /// # Errors
+    /// Names what is missing.
+    pub fn check(&self, granularity: Granularity) -> Result<(), TemplateError> {
+        let has = |name| self.pieces.contains(&Piece::Name(name));
+        if !has(Name::Uuid) {
+            return Err(TemplateError::Missing("{uuid}", "batches"));
+        }
+        if !(has(Name::Year) && has(Name::Month) && has(Name::Day)) {
+            return Err(TemplateError::Missing("{year}, {month} and {day}", "days"));
+        }
+        if granularity == Granularity::Hour && !has(Name::Hour) {
+            return Err(TemplateError::Missing("{hour}", "hours"));
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for KeyTemplate {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let relative = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        if !relative || text.chars().any(char::is_control) {
+            return Err(TemplateError::Path);
+        }
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(brace) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(brace);
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before.to_owned()));
+            }
+            let inside = from.strip_prefix('{').ok_or(TemplateError::Brace)?;
+            let (name, after) = inside.split_once('}').ok_or(TemplateError::Brace)?;
+            let known = NAMES.iter().find(|(known, _)| *known == name);
+            let (_, name) = known.ok_or_else(|| TemplateError::UnknownName(name.to_owned()))?;
+            pieces.push(Piece::Name(*name));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_owned()));
+        }
+        Ok(Self { pieces })
+    }
+}
+
+impl fmt::Display for KeyTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => f.write_str(text)?,
+                Piece::Name(name) => {
+                    let text = NAMES.iter().find(|(_, known)| known == name).map_or("", |(text, _)| text);
+                    write!(f, "{{{text}}}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeyTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyTemplate({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> FilePlace<'static> {
+        FilePlace { topic: "orders", hour: Hour(473_353), count: 12, uuid: Uuid::nil() }
+    }
+
+    #[test]
+    fn given_the_default_template_then_the_key_has_the_documented_form() {
+        let template: KeyTemplate = DEFAULT_KEY.parse().unwrap();
+        assert_eq!(
+            template.key("tank/a", &place()),
+            "tank/a/orders/year=2024/month=01/day=01/hour=01/orders_12-messages_00000000-0000-0000-0000-000000000000.avro"
+        );
+        assert_eq!(template.to_string(), DEFAULT_KEY);
+    }
+
+    #[test]
+    fn given_times_before_1970_then_hours_and_days_are_floored() {
+        assert_eq!(Hour::of(UnixMillis(-1), Granularity::Hour), Hour(-1));
+        assert_eq!(Hour::of(UnixMillis(-1), Granularity::Day), Hour(-24));
+        assert_eq!(Hour::of(UnixMillis(MILLIS_PER_HOUR * 25), Granularity::Day), Hour(24));
+    }
+
+    #[test]
+    fn given_a_template_that_leaves_the_prefix_then_it_is_refused() {
+        for text in ["/a/{uuid}", "a//{uuid}", "../{uuid}", "a/./{uuid}", "{uuid}/", "a\n{uuid}", ""] {
+            assert_eq!(text.parse::<KeyTemplate>(), Err(TemplateError::Path), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn given_braces_that_mean_nothing_then_it_is_refused() {
+        assert_eq!("{uid}".parse::<KeyTemplate>(), Err(TemplateError::UnknownName("uid".into())));
+        assert_eq!("a}".parse::<KeyTemplate>(), Err(TemplateError::Brace));
+        assert_eq!("{uuid".parse::<KeyTemplate>(), Err(TemplateError::Brace));
+    }
+
+    #[test]
+    fn given_a_template_without_hour_or_uuid_then_the_check_names_what_is_missing() {
+        let template: KeyTemplate = "{topic}/{year}{month}{day}/{uuid}".parse().unwrap();
+        assert!(template.check(Granularity::Day).is_ok());
+        assert!(matches!(template.check(Granularity::Hour), Err(TemplateError::Missing("{hour}", _))));
+        let template: KeyTemplate = "{topic}/{year}{month}{day}{hour}".parse().unwrap();
+        assert!(matches!(template.check(Granularity::Hour), Err(TemplateError::Missing("{uuid}", _))));
+    }
+}

@@ -1,0 +1,3 @@
+//! What decides: a state machine without I/O, clock, threads or Kafka's types.
+
+pub mod layout;

@@ -1,0 +1,2 @@
+//! The valve daemon.
+fn main() {}

@@ -1,0 +1,3 @@
+//! What valve says about itself: metrics, lag, health, logs.
+
+pub mod troubles;
