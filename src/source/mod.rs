@@ -1,0 +1,3 @@
+//! Kafka: the only place, with the dead-letter producer, that names its client.
+
+pub mod client;
