@@ -1,3 +1,229 @@
 //! What decides: a state machine without I/O, clock, threads or Kafka's types.
+//!
+//! One [`Lane`] per consumer. [`Event`]s say what happened, [`Action`]s what to do about it; a thin driver
+//! (`crate::lane`) binds both to the consumer, the sink and the registry. The core hears of records in [`batch::Run`]s;
+//! walking, appending and compressing is the driver's plain code.
+//!
+//! The way of a partition: assigned -> resolved (where does it begin?) -> started (that offset is committed) ->
+//! filling. The way of a batch: open -> sealed -> closed (its outcome is known) -> published -> committed.
 
+pub mod batch;
+pub mod identity;
+pub mod intent;
+mod lane;
 pub mod layout;
+mod partition;
+pub mod start;
+
+use std::time::Duration;
+
+use self::batch::{BatchId, Outcome, Run, SealReason};
+use self::intent::Coverage;
+use self::start::Facts;
+use crate::types::{Offset, TopicPartition, UnixMillis};
+
+pub use self::lane::{Lane, Settings};
+
+/// The time of one turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Wall-clock time.
+    pub wall: UnixMillis,
+    /// Time that never goes back.
+    pub monotonic: Duration,
+}
+
+/// The memory budget as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes in use by the whole process.
+    pub used: usize,
+    /// The budget in bytes.
+    pub limit: usize,
+}
+
+/// Tells one ask for [`Facts`] from later ones, so that a late answer isn't taken for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub u64);
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The group gave these partitions to the lane.
+    Assigned(Vec<TopicPartition>),
+    /// The group wants these back; they may be finished first.
+    Revoked(Vec<TopicPartition>),
+    /// These belong to somebody else already.
+    Lost(Vec<TopicPartition>),
+    /// The answer to [`Action::Resolve`].
+    Resolved {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Of which ask.
+        ticket: Ticket,
+        /// What the broker knows of it.
+        facts: Facts,
+    },
+    /// Records of the open batch were dealt with.
+    Took {
+        /// Which partition.
+        partition: TopicPartition,
+        /// What was done.
+        run: Run,
+    },
+    /// Everything before `position` was delivered; it may be beyond the last record.
+    Position {
+        /// Which partition.
+        partition: TopicPartition,
+        /// The offset that would be delivered next.
+        position: Offset,
+    },
+    /// The records at the position are gone.
+    OutOfRange(TopicPartition),
+    /// The lane cannot go on with the partition (`true`), as it waits for a schema; or can again (`false`).
+    Waiting(TopicPartition, bool),
+    /// The answer to [`Action::Seal`]: the batch's files are closed.
+    Closed {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Which batch.
+        batch: BatchId,
+        /// What became of its records.
+        outcome: Outcome,
+    },
+    /// The answer to [`Action::Publish`]: everything is acknowledged.
+    Published {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Which batch.
+        batch: BatchId,
+    },
+    /// The other answer to [`Action::Publish`]: it can't be done without a person.
+    Refused {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Which batch.
+        batch: BatchId,
+        /// What is in the way.
+        reason: String,
+    },
+    /// The answer to one [`Action::Commit`].
+    Committed {
+        /// Which partition.
+        partition: TopicPartition,
+        /// What the broker said.
+        answer: CommitAnswer,
+    },
+    /// The process is asked to end.
+    Shutdown,
+}
+
+/// What the broker said of an offset commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitAnswer {
+    /// It is durable.
+    Accepted,
+    /// It was not applied, and may be tried again: the coordinator moves, loads or rebalances.
+    NotNow(String),
+    /// It was not applied: this member's generation is over.
+    Fenced(String),
+    /// Nobody knows whether it was applied.
+    Unanswered(String),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Find out what the broker knows of the partition.
+    Resolve(TopicPartition, Ticket),
+    /// Commit.
+    Commit(Commit),
+    /// Begin to fetch the partition at this offset.
+    Consume(TopicPartition, Offset),
+    /// Fetch no more of the partition for now.
+    Pause(TopicPartition),
+    /// Fetch again.
+    Resume(TopicPartition),
+    /// Close the files of the partition's open batch.
+    Seal {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Which batch.
+        batch: BatchId,
+        /// Why.
+        reason: SealReason,
+    },
+    /// Store the batch's files and produce its dead letters.
+    Publish(Publish),
+    /// The batch is durable: report it and forget it.
+    Finish {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Which batch.
+        batch: BatchId,
+        /// What became of its records.
+        outcome: Outcome,
+        /// How many records it had.
+        records: u64,
+    },
+    /// Drop everything in memory of the partition, and stop what is being published of it.
+    Abandon(TopicPartition),
+    /// Offsets `[first, end)` are gone unread; report it.
+    ReportLost {
+        /// Which partition.
+        partition: TopicPartition,
+        /// The first lost offset.
+        first: Offset,
+        /// The offset behind the last lost one.
+        end: Offset,
+    },
+    /// Show that the partition is held, and why; `None` when it no longer is.
+    Hold(TopicPartition, Option<String>),
+    /// Hand these partitions back to the group.
+    GiveUp(Vec<TopicPartition>),
+    /// Leave the group and join it again.
+    Rejoin(String),
+    /// Everything is done: leave the group for good.
+    Leave,
+}
+
+/// One offset commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The offset.
+    pub offset: Offset,
+    /// The encoded [`intent::Metadata`].
+    pub metadata: String,
+}
+
+/// A batch to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// Which batch.
+    pub batch: BatchId,
+    /// Its first offset.
+    pub first: Offset,
+    /// The offset behind its last.
+    pub end: Offset,
+    /// When it was opened.
+    pub instant: UnixMillis,
+    /// The encoded metadata with its intent, from which its files' identities follow.
+    pub metadata: String,
+    /// The coverage before it.
+    pub coverage: Coverage,
+}
+
+/// The open batch of a partition, for the lane to fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filling {
+    /// Which batch.
+    pub batch: BatchId,
+    /// When it was opened.
+    pub instant: UnixMillis,
+    /// How many more records it takes; at least one.
+    pub room: u64,
+}

@@ -1,6 +1,7 @@
 //! What every Kafka client of the process has in common.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::config::KafkaConfig;
 
@@ -15,4 +16,16 @@ pub(crate) fn client_config(kafka: &KafkaConfig) -> ClientConfig {
         config.set(property, value.reveal());
     }
     config
+}
+
+/// Hands a line of librdkafka's own log to ours, under the target `rdkafka`.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(target: "rdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!(target: "rdkafka", facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "rdkafka", facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "rdkafka", facility, "{message}"),
+    }
 }

@@ -1,0 +1,355 @@
+//! The partitions of one consumer: what concerns several of them, and the machine's two entrances.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::batch::{BatchId, Limits, Run, SealReason};
+use super::intent::Layout;
+use super::partition::{Partition, Step};
+use super::start::StartPolicy;
+use super::{Action, CommitAnswer, Event, Filling, Memory, Now, Ticket};
+use crate::telemetry::status::Durable;
+use crate::types::{Offset, SchemaId, TopicPartition};
+
+/// Above this share of the budget, batches are sealed before their time.
+const SEAL_ABOVE: (usize, usize) = (70, 100);
+/// Above this share nothing more is taken …
+const PAUSE_ABOVE: (usize, usize) = (85, 100);
+/// … until it is below this one: a pause throws away what was fetched, so it shall not flutter.
+const RESUME_BELOW: (usize, usize) = (60, 100);
+
+/// What the machine is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// When a batch is sealed.
+    pub limits: Limits,
+    /// What goes into every intent.
+    pub layout: Layout,
+    /// Where partitions begin.
+    pub start: StartPolicy,
+    /// How long a revoked partition's batch may take to finish.
+    pub grace: Duration,
+    /// How long all of them may take when the process ends.
+    pub shutdown_deadline: Duration,
+}
+
+/// The state machine of one lane.
+#[derive(Debug)]
+pub struct Lane {
+    settings: Settings,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// Partitions that the group wants back, until all of them are done.
+    revocation: Option<Parting>,
+    /// The process ends.
+    shutdown: Option<Duration>,
+    left: bool,
+    /// More memory is in use than may be: nothing is taken.
+    pressed: bool,
+    last_batch: u64,
+    last_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Parting {
+    partitions: BTreeSet<TopicPartition>,
+    deadline: Duration,
+}
+
+impl Lane {
+    /// A lane without partitions.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            partitions: BTreeMap::new(),
+            revocation: None,
+            shutdown: None,
+            left: false,
+            pressed: false,
+            last_batch: 0,
+            last_ticket: 0,
+        }
+    }
+
+    /// The open batch of `partition` for records that were delivered, opened if there is none; `None` while the
+    /// partition takes nothing.
+    pub fn fill(&mut self, partition: &TopicPartition, now: Now) -> Option<Filling> {
+        let pressed = self.pressed;
+        let state = self.partitions.get_mut(partition).filter(|state| state.takes(pressed))?;
+        let next = BatchId(self.last_batch + 1);
+        let open = state.open_or_new(next, now);
+        if open.id == next {
+            self.last_batch += 1;
+        }
+        let room = open.room(&self.settings.limits);
+        (room > 0).then_some(Filling { batch: open.id, instant: open.instant, room })
+    }
+
+    /// Declares `id` unknown for the rest of the partition's open batch; `false` if an intent couldn't name it.
+    pub fn declare_unknown(&mut self, partition: &TopicPartition, id: SchemaId) -> bool {
+        let Some(open) = self.partitions.get_mut(partition).and_then(Partition::open_mut) else { return false };
+        let declared = open.takes_unknown_id();
+        if declared {
+            open.unknown_ids.insert(id);
+        }
+        declared
+    }
+
+    /// Whether `id` was declared unknown in the partition's open batch.
+    #[must_use]
+    pub fn is_declared_unknown(&self, partition: &TopicPartition, id: SchemaId) -> bool {
+        let open = self.partitions.get(partition).and_then(Partition::open);
+        open.is_some_and(|open| open.unknown_ids.contains(&id))
+    }
+
+    /// Whether `partition` is held or fenced.
+    #[must_use]
+    pub fn is_held(&self, partition: &TopicPartition) -> bool {
+        self.partitions.get(partition).is_some_and(Partition::is_held)
+    }
+
+    /// How far each partition is durable, of those whose committed offset is known.
+    pub fn durables(&self) -> impl Iterator<Item = Durable> + '_ {
+        self.partitions.iter().filter(|(_, state)| state.is_resolved()).map(|(name, state)| {
+            let (committed, read, oldest) = state.durable();
+            Durable { partition: name.clone(), committed, read, oldest }
+        })
+    }
+
+    /// The partitions that the lane owns.
+    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.partitions.keys()
+    }
+
+    /// Takes one event in.
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Assigned(partitions) => self.assigned(partitions, now, &mut actions),
+            Event::Revoked(partitions) => self.revoked(partitions, self.settings.grace, now, &mut actions),
+            Event::Lost(partitions) => self.lost(partitions, now, &mut actions),
+            Event::Shutdown => self.shut_down(now, &mut actions),
+            Event::Committed { partition, answer } => self.committed(&partition, &answer, now, &mut actions),
+            event => self.of_partition(event, now, &mut actions),
+        }
+        self.settle(&mut actions);
+        actions
+    }
+
+    /// Lets time pass: limits, deadlines and the memory budget. To be called about as often as records are taken.
+    pub fn tick(&mut self, now: Now, memory: Memory) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.relieve(memory, now, &mut actions);
+        let mut step = Step { now, layout: &self.settings.layout, actions: &mut actions };
+        for state in self.partitions.values_mut() {
+            if let Some(reason) = state.open().and_then(|open| open.due(&self.settings.limits, now)) {
+                state.seal(reason, &mut step);
+            }
+        }
+        self.enforce_deadlines(now, &mut actions);
+        let names: Vec<_> = self.partitions.keys().cloned().collect();
+        for name in names {
+            self.advance(&name, now, &mut actions);
+        }
+        self.settle(&mut actions);
+        actions
+    }
+
+    fn of_partition(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
+        let (policy, limits) = (self.settings.start, &self.settings.limits);
+        let mut step = Step { now, layout: &self.settings.layout, actions };
+        let mut with = |name: &TopicPartition, act: &mut dyn FnMut(&mut Partition, &mut Step<'_>)| {
+            if let Some(state) = self.partitions.get_mut(name) {
+                act(state, &mut step);
+            }
+        };
+        let name = match event {
+            Event::Resolved { partition, ticket, facts } => {
+                with(&partition, &mut |state, step| state.resolved(ticket, &facts, policy, step));
+                partition
+            }
+            Event::Took { partition, run } => {
+                with(&partition, &mut |state, step| took(state, &run, limits, step));
+                partition
+            }
+            Event::Position { partition, position } => {
+                self.position(&partition, position, now);
+                partition
+            }
+            Event::OutOfRange(partition) => {
+                with(&partition, &mut |state, step| state.overtaken(step));
+                partition
+            }
+            Event::Waiting(partition, waiting) => {
+                with(&partition, &mut |state, _| state.set_waiting(waiting));
+                partition
+            }
+            Event::Closed { partition, batch, outcome } => {
+                with(&partition, &mut |state, _| state.closed(batch, outcome.clone()));
+                partition
+            }
+            Event::Published { partition, batch } => {
+                with(&partition, &mut |state, _| state.published(batch));
+                partition
+            }
+            Event::Refused { partition, batch, reason } => {
+                with(&partition, &mut |state, step| state.refused(batch, reason.clone(), step));
+                partition
+            }
+            Event::Assigned(_) | Event::Revoked(_) | Event::Lost(_) | Event::Committed { .. } | Event::Shutdown => return,
+        };
+        self.advance(&name, now, actions);
+    }
+
+    /// The log's end can lie behind the last record: those offsets are covered by a batch too.
+    fn position(&mut self, partition: &TopicPartition, position: Offset, now: Now) {
+        let behind = self.partitions.get(partition).is_some_and(|state| state.durable().1 < position);
+        if behind && self.fill(partition, now).is_some()
+            && let Some(state) = self.partitions.get_mut(partition)
+        {
+            state.reached(position);
+            if let Some(open) = state.open_mut() {
+                open.reach(position, now);
+            }
+        }
+    }
+
+    fn assigned(&mut self, partitions: Vec<TopicPartition>, now: Now, actions: &mut Vec<Action>) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        for name in partitions {
+            self.last_ticket += 1;
+            let mut step = Step { now, layout: &self.settings.layout, actions };
+            let state = Partition::assigned(name.clone(), Ticket(self.last_ticket), &mut step);
+            self.partitions.insert(name, state);
+        }
+    }
+
+    fn revoked(&mut self, partitions: Vec<TopicPartition>, grace: Duration, now: Now, actions: &mut Vec<Action>) {
+        let mut step = Step { now, layout: &self.settings.layout, actions };
+        for name in &partitions {
+            if let Some(state) = self.partitions.get_mut(name) {
+                if state.is_held() {
+                    state.abandon(&mut step);
+                } else {
+                    state.part(SealReason::Revocation, &mut step);
+                }
+            }
+        }
+        let deadline = now.monotonic + grace;
+        let parting = self.revocation.get_or_insert_with(|| Parting { partitions: BTreeSet::new(), deadline });
+        parting.deadline = parting.deadline.min(deadline);
+        parting.partitions.extend(partitions);
+    }
+
+    fn lost(&mut self, partitions: Vec<TopicPartition>, now: Now, actions: &mut Vec<Action>) {
+        let mut step = Step { now, layout: &self.settings.layout, actions };
+        for name in &partitions {
+            if let Some(state) = self.partitions.get_mut(name) {
+                state.abandon(&mut step);
+            }
+        }
+        self.revoked(partitions, Duration::ZERO, now, actions);
+    }
+
+    fn shut_down(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        self.shutdown = Some(now.monotonic + self.settings.shutdown_deadline);
+        let names: Vec<_> = self.partitions.keys().cloned().collect();
+        for name in names {
+            if let Some(state) = self.partitions.get_mut(&name) {
+                state.part(SealReason::Shutdown, &mut Step { now, layout: &self.settings.layout, actions });
+            }
+            self.advance(&name, now, actions);
+        }
+    }
+
+    fn committed(&mut self, partition: &TopicPartition, answer: &CommitAnswer, now: Now, actions: &mut Vec<Action>) {
+        let mut step = Step { now, layout: &self.settings.layout, actions };
+        if let Some(state) = self.partitions.get_mut(partition) {
+            state.committed(answer, &mut step);
+        }
+        // Repeating it could undo, with its late first copy, what a later commit said: start over instead.
+        if let CommitAnswer::Unanswered(reason) = answer {
+            for state in self.partitions.values_mut() {
+                state.abandon(&mut step);
+            }
+            step.actions.push(Action::Rejoin(format!("an offset commit of {partition} wasn't answered: {reason}")));
+        }
+        self.advance(partition, now, actions);
+    }
+
+    fn advance(&mut self, name: &TopicPartition, now: Now, actions: &mut Vec<Action>) {
+        let Some(state) = self.partitions.get_mut(name) else { return };
+        let last = &mut self.last_ticket;
+        let ticket = || {
+            *last += 1;
+            Ticket(*last)
+        };
+        state.advance(self.pressed, ticket, &mut Step { now, layout: &self.settings.layout, actions });
+    }
+
+    /// Seals what frees most, and stops or restarts taking.
+    fn relieve(&mut self, memory: Memory, now: Now, actions: &mut Vec<Action>) {
+        let share = |(part, whole): (usize, usize)| memory.limit / whole * part;
+        let on_the_way: usize = self.partitions.values().map(Partition::sealed_memory).sum();
+        if memory.used.saturating_sub(on_the_way) > share(SEAL_ABOVE) {
+            let largest = self.partitions.values_mut().max_by_key(|state| state.open_memory());
+            if let Some(state) = largest.filter(|state| state.open_memory() > 0) {
+                state.seal(SealReason::Memory, &mut Step { now, layout: &self.settings.layout, actions });
+            }
+        }
+        if self.pressed {
+            self.pressed = memory.used >= share(RESUME_BELOW);
+        } else {
+            self.pressed = memory.used > share(PAUSE_ABOVE);
+        }
+    }
+
+    /// Abandons what didn't finish in time.
+    fn enforce_deadlines(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let mut step = Step { now, layout: &self.settings.layout, actions };
+        let over = |deadline: Duration| now.monotonic >= deadline;
+        let revoked = self.revocation.as_ref().filter(|parting| over(parting.deadline));
+        let all = self.shutdown.is_some_and(over);
+        for (name, state) in &mut self.partitions {
+            let late = all || revoked.is_some_and(|parting| parting.partitions.contains(name));
+            if late && state.has_batches() {
+                state.abandon(&mut step);
+            }
+        }
+    }
+
+    /// Gives up what is done, and leaves when that was the last.
+    fn settle(&mut self, actions: &mut Vec<Action>) {
+        let done = |name: &TopicPartition| self.partitions.get(name).is_none_or(Partition::is_done);
+        if self.revocation.as_ref().is_some_and(|parting| parting.partitions.iter().all(done))
+            && let Some(parting) = self.revocation.take()
+        {
+            for name in &parting.partitions {
+                self.partitions.remove(name);
+                actions.push(Action::Hold(name.clone(), None));
+            }
+            actions.push(Action::GiveUp(parting.partitions.into_iter().collect()));
+        }
+        let finished = self.partitions.values().all(|state| state.is_done() || state.is_held() && !state.has_commit());
+        if self.shutdown.is_some() && finished && !self.left {
+            self.left = true;
+            actions.push(Action::Leave);
+        }
+    }
+}
+
+fn took(state: &mut Partition, run: &Run, limits: &super::batch::Limits, step: &mut Step<'_>) {
+    state.reached(run.end);
+    let now = step.now;
+    if let Some(open) = state.open_mut() {
+        open.took(run, now);
+        if let Some(reason) = open.due(limits, now) {
+            state.seal(reason, step);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Where a partition begins, decided from what the broker knows of it (PROTOCOL.md, "Where to start").
+
+use super::intent::{Coverage, Found, MAX_LOST_RANGES, Metadata};
+use crate::config::{OutOfRange, Start};
+use crate::types::Offset;
+
+/// What the broker says of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The group's committed offset, with the metadata that was committed with it.
+    pub committed: Option<(Offset, String)>,
+    /// The first offset that is still there.
+    pub low: Offset,
+    /// The offset behind the last record that may be read.
+    pub high: Offset,
+    /// Kafka's id of the topic, where it can be had.
+    pub topic_id: Option<u128>,
+    /// How many partitions the topic has now.
+    pub partitions: u32,
+    /// How many it had when this group first started on it with `start=latest`, if it did.
+    pub partitions_at_start: Option<u32>,
+}
+
+/// The settings that decide.
+#[derive(Clone, Copy, Debug)]
+pub struct StartPolicy {
+    /// `start`
+    pub start: Start,
+    /// `out_of_range`
+    pub out_of_range: OutOfRange,
+}
+
+/// What to do with a newly assigned partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Read from `metadata.first`, after committing `metadata` if `commit`. `lost` is what's newly known to be
+    /// gone unread.
+    Begin { metadata: Metadata, commit: bool, lost: Option<(Offset, Offset)> },
+    /// Don't touch it, for this reason.
+    Hold(String),
+}
+
+pub(super) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Decision {
+    let Some((offset, text)) = &facts.committed else {
+        return begin_anew(partition, facts, policy.start);
+    };
+    match Metadata::find(text, partition, *offset) {
+        Found::Newer => Decision::Hold(
+            "its committed offset carries metadata of a newer version of valve: run that version, or a later one"
+                .to_owned(),
+        ),
+        Found::Own(own) if own.intent.is_some() => Decision::Hold(
+            "its committed offset carries the intent of a batch, which this version doesn't make again".to_owned(),
+        ),
+        Found::Own(own) if recreated(&own, facts) => fresh(partition, facts, facts.low, None),
+        Found::Own(own) => go_on(*own, false, facts, policy.out_of_range),
+        Found::Foreign => go_on(origin_at(partition, facts, *offset, None), true, facts, policy.out_of_range),
+    }
+}
+
+/// Whether the topic was deleted and created again since the commit.
+fn recreated(own: &Metadata, facts: &Facts) -> bool {
+    matches!((own.topic_id, facts.topic_id), (Some(then), Some(now)) if then != now)
+}
+
+/// The group has no offset here: `start` decides.
+fn begin_anew(partition: i32, facts: &Facts, start: Start) -> Decision {
+    match start {
+        Start::Earliest => fresh(partition, facts, facts.low, None),
+        Start::Latest => {
+            let then = facts.partitions_at_start.unwrap_or(facts.partitions);
+            let added_later = u32::try_from(partition).is_ok_and(|index| index >= then);
+            let first = if added_later { facts.low } else { facts.high };
+            fresh(partition, facts, first, Some(then))
+        }
+    }
+}
+
+fn fresh(partition: i32, facts: &Facts, first: Offset, partitions_at_start: Option<u32>) -> Decision {
+    let metadata = origin_at(partition, facts, first, partitions_at_start);
+    Decision::Begin { metadata, commit: true, lost: None }
+}
+
+/// A record that begins at `first`.
+fn origin_at(partition: i32, facts: &Facts, first: Offset, partitions_at_start: Option<u32>) -> Metadata {
+    Metadata {
+        topic_id: facts.topic_id,
+        partition,
+        first,
+        origin: first,
+        partitions_at_start,
+        coverage: Coverage::starting(first),
+        intent: None,
+    }
+}
+
+/// Goes on where `own` says, unless that isn't in the log any more.
+fn go_on(mut own: Metadata, commit: bool, facts: &Facts, policy: OutOfRange) -> Decision {
+    let first = own.first;
+    if first >= facts.low && first <= facts.high {
+        return Decision::Begin { metadata: own, commit, lost: None };
+    }
+    let target = match policy {
+        OutOfRange::Fail => {
+            return Decision::Hold(format!(
+                "its committed offset {first} is out of range: the log has [{low}, {high}). Decide what is to become \
+                 of the gap by the setting out_of_range (earliest or latest)",
+                low = facts.low,
+                high = facts.high
+            ));
+        }
+        // A log that became shorter has nothing between its end and the committed offset that wasn't read.
+        OutOfRange::Earliest if first > facts.high => facts.high,
+        OutOfRange::Earliest => facts.low,
+        OutOfRange::Latest => facts.high,
+    };
+    let lost = (first < target).then_some((first, target));
+    if let Some(range) = lost {
+        if own.coverage.lost.len() >= MAX_LOST_RANGES {
+            return Decision::Hold(format!(
+                "{MAX_LOST_RANGES} lost ranges are recorded for it already, and [{first}, {target}) is another"
+            ));
+        }
+        own.coverage.lost.push(range);
+    }
+    own.first = target;
+    Decision::Begin { metadata: own, commit: true, lost }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            committed: None,
+            low: Offset(10),
+            high: Offset(50),
+            topic_id: Some(1),
+            partitions: 4,
+            partitions_at_start: None,
+        }
+    }
+
+    fn policy(start: Start, out_of_range: OutOfRange) -> StartPolicy {
+        StartPolicy { start, out_of_range }
+    }
+
+    fn begun(decision: Decision) -> (Metadata, bool, Option<(Offset, Offset)>) {
+        match decision {
+            Decision::Begin { metadata, commit, lost } => (metadata, commit, lost),
+            Decision::Hold(reason) => panic!("held: {reason}"),
+        }
+    }
+
+    fn committed_at(offset: i64) -> Facts {
+        let own = origin_at(0, &facts(), Offset(offset), None);
+        Facts { committed: Some((Offset(offset), own.encode())), ..facts() }
+    }
+
+    #[test]
+    fn given_no_committed_offset_then_earliest_begins_at_the_low_watermark_and_commits_that() {
+        let (metadata, commit, _) = begun(decide(0, &facts(), policy(Start::Earliest, OutOfRange::Fail)));
+        assert_eq!((metadata.first, metadata.origin, commit), (Offset(10), Offset(10), true));
+    }
+
+    #[test]
+    fn given_latest_then_a_partition_added_later_begins_at_its_beginning() {
+        let latest = policy(Start::Latest, OutOfRange::Fail);
+        let (metadata, ..) = begun(decide(3, &facts(), latest));
+        assert_eq!((metadata.first, metadata.partitions_at_start), (Offset(50), Some(4)));
+        let grown = Facts { partitions: 6, partitions_at_start: Some(4), ..facts() };
+        assert_eq!(begun(decide(3, &grown, latest)).0.first, Offset(50));
+        assert_eq!(begun(decide(4, &grown, latest)).0.first, Offset(10));
+    }
+
+    #[test]
+    fn given_own_metadata_in_range_then_it_goes_on_without_another_commit() {
+        let (metadata, commit, lost) =
+            begun(decide(0, &committed_at(20), policy(Start::Earliest, OutOfRange::Fail)));
+        assert_eq!((metadata.first, commit, lost), (Offset(20), false, None));
+    }
+
+    #[test]
+    fn given_another_tools_offset_then_it_goes_on_there_and_the_record_begins_there() {
+        let facts = Facts { committed: Some((Offset(30), "their note".into())), ..facts() };
+        let (metadata, commit, _) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Fail)));
+        assert_eq!((metadata.first, metadata.origin, commit), (Offset(30), Offset(30), true));
+    }
+
+    #[test]
+    fn given_retention_passed_the_committed_offset_then_the_policy_decides_and_the_range_is_lost() {
+        let facts = committed_at(4);
+        assert!(matches!(decide(0, &facts, policy(Start::Earliest, OutOfRange::Fail)), Decision::Hold(_)));
+        for (out_of_range, to) in [(OutOfRange::Earliest, 10), (OutOfRange::Latest, 50)] {
+            let (metadata, commit, lost) = begun(decide(0, &facts, policy(Start::Earliest, out_of_range)));
+            assert_eq!((metadata.first, commit), (Offset(to), true));
+            assert_eq!(lost, Some((Offset(4), Offset(to))));
+            assert_eq!(metadata.coverage.lost, [(Offset(4), Offset(to))]);
+        }
+    }
+
+    #[test]
+    fn given_the_log_became_shorter_then_it_goes_on_at_its_end() {
+        let facts = committed_at(60);
+        let (metadata, _, lost) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Earliest)));
+        assert_eq!((metadata.first, lost), (Offset(50), None));
+    }
+
+    #[test]
+    fn given_the_topic_was_created_again_then_a_new_record_begins_at_its_low_watermark() {
+        let facts = Facts { topic_id: Some(2), ..committed_at(20) };
+        let (metadata, commit, _) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Fail)));
+        assert_eq!((metadata.first, metadata.origin, metadata.topic_id, commit), (Offset(10), Offset(10), Some(2), true));
+    }
+
+    #[test]
+    fn given_metadata_of_a_newer_version_then_the_partition_is_held() {
+        let facts = Facts { committed: Some((Offset(20), "v9:xyz".into())), ..facts() };
+        assert!(matches!(decide(0, &facts, policy(Start::Earliest, OutOfRange::Latest)), Decision::Hold(_)));
+    }
+}

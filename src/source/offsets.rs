@@ -1,0 +1,211 @@
+//! What the brokers know: committed offsets, watermarks, topics and their ids. Asking blocks, so it is done by a
+//! client and a thread of its own; nothing here is a member of the group.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
+
+use super::client::client_config;
+use super::raw::topic_ids::topic_ids;
+use crate::config::{Config, Isolation, Start};
+use crate::core::intent::{Found, Metadata};
+use crate::core::start::Facts;
+use crate::telemetry::lag::EndOffsets;
+use crate::types::{Offset, TopicPartition};
+
+/// How long one request to the brokers may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client that asks and never joins. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Offsets {
+    client: Arc<BaseConsumer<QuietContext>>,
+    start: Start,
+}
+
+/// Everything about one topic that several of its partitions need.
+struct TopicFacts {
+    id: Option<u128>,
+    partitions: u32,
+    partitions_at_start: Option<u32>,
+}
+
+impl Offsets {
+    /// A client of the group `config.name`.
+    ///
+    /// # Errors
+    /// When librdkafka refuses a property; the reason names it.
+    pub(crate) fn open(config: &Config) -> KafkaResult<Self> {
+        let isolation = match config.group.isolation {
+            Isolation::ReadCommitted => "read_committed",
+            Isolation::ReadUncommitted => "read_uncommitted",
+        };
+        let client = client_config(&config.kafka)
+            .set("client.id", "valve-offsets")
+            .set("group.id", &config.name)
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", isolation)
+            .create_with_context(QuietContext)?;
+        Ok(Self { client: Arc::new(client), start: config.start })
+    }
+
+    /// The id of the cluster, if the brokers tell within 10 s.
+    pub(crate) async fn cluster_id(&self) -> Option<String> {
+        self.blocking(|this| this.client.client().fetch_cluster_id(TIMEOUT)).await
+    }
+
+    /// The names of all topics.
+    pub(crate) async fn topics(&self) -> KafkaResult<Vec<String>> {
+        self.blocking(|this| {
+            let metadata = this.client.fetch_metadata(None, TIMEOUT)?;
+            Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+        })
+        .await
+    }
+
+    /// What is known of each of `partitions`.
+    pub(crate) async fn facts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<(TopicPartition, Facts)>, String> {
+        self.blocking(move |this| this.ask_facts(&partitions)).await
+    }
+
+    fn ask_facts(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Facts)>, String> {
+        let committed = self.committed(partitions).map_err(|error| format!("committed offsets: {error}"))?;
+        let topics = self.topic_facts(partitions)?;
+        let mut facts = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let (topic, index) = (&*partition.topic, partition.partition);
+            let (low, high) = self
+                .client
+                .fetch_watermarks(topic, index, TIMEOUT)
+                .map_err(|error| format!("watermarks of {partition}: {error}"))?;
+            let Some(of_topic) = topics.get(topic) else {
+                return Err(format!("the brokers don't know the topic {topic}"));
+            };
+            let found = Facts {
+                committed: committed.get(partition).cloned(),
+                low: Offset(low),
+                high: Offset(high),
+                topic_id: of_topic.id,
+                partitions: of_topic.partitions,
+                partitions_at_start: of_topic.partitions_at_start,
+            };
+            facts.push((partition.clone(), found));
+        }
+        Ok(facts)
+    }
+
+    fn committed(&self, partitions: &[TopicPartition]) -> KafkaResult<BTreeMap<TopicPartition, (Offset, String)>> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&partition.topic, partition.partition);
+        }
+        let mut committed = BTreeMap::new();
+        for element in self.client.committed_offsets(list, TIMEOUT)?.elements() {
+            element.error()?;
+            if let ClientOffset::Offset(offset) = element.offset() {
+                let partition = TopicPartition::new(element.topic(), element.partition());
+                committed.insert(partition, (Offset(offset), element.metadata().to_owned()));
+            }
+        }
+        Ok(committed)
+    }
+
+    fn topic_facts(&self, partitions: &[TopicPartition]) -> Result<HashMap<String, TopicFacts>, String> {
+        let mut names: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+        names.sort_unstable();
+        names.dedup();
+        let ids = topic_ids(&self.client, &names, TIMEOUT)?;
+        let mut topics = HashMap::new();
+        for name in names {
+            let metadata = self
+                .client
+                .fetch_metadata(Some(name), TIMEOUT)
+                .map_err(|error| format!("metadata of {name}: {error}"))?;
+            let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            let partitions_at_start = match self.start {
+                Start::Latest => self.partitions_at_start(name, count)?,
+                Start::Earliest => None,
+            };
+            let facts = TopicFacts { id: ids.get(name).copied(), partitions: count, partitions_at_start };
+            topics.insert(name.to_owned(), facts);
+        }
+        Ok(topics)
+    }
+
+    /// What any partition's committed metadata says of how many partitions there were with `start=latest`.
+    fn partitions_at_start(&self, topic: &str, count: u32) -> Result<Option<u32>, String> {
+        let indices = 0..i32::try_from(count).unwrap_or(i32::MAX);
+        let all: Vec<_> = indices.map(|index| TopicPartition::new(topic, index)).collect();
+        let committed = self.committed(&all).map_err(|error| format!("committed offsets of {topic}: {error}"))?;
+        let known = committed.iter().filter_map(|(partition, (offset, text))| {
+            match Metadata::find(text, partition.partition, *offset) {
+                Found::Own(own) => own.partitions_at_start,
+                Found::Foreign | Found::Newer => None,
+            }
+        });
+        Ok(known.min())
+    }
+
+    /// The end of each partition's log, as far as it may be read; one request per broker.
+    fn ask_end_offsets(&self, partitions: &[TopicPartition]) -> KafkaResult<HashMap<TopicPartition, Offset>> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            let offset = ClientOffset::End;
+            list.add_partition_offset(&partition.topic, partition.partition, offset)?;
+        }
+        let mut ends = HashMap::new();
+        for element in self.client.offsets_for_times(list, TIMEOUT)?.elements() {
+            if let (Ok(()), ClientOffset::Offset(offset)) = (element.error(), element.offset()) {
+                ends.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
+            }
+        }
+        Ok(ends)
+    }
+
+    async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let this = self.clone();
+        match tokio::task::spawn_blocking(move || ask(&this)).await {
+            Ok(answer) => answer,
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        }
+    }
+}
+
+#[async_trait]
+impl EndOffsets for Offsets {
+    async fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Offset>, String> {
+        let partitions = partitions.to_vec();
+        let answer = self.blocking(move |this| this.ask_end_offsets(&partitions)).await;
+        answer.map_err(|error: KafkaError| error.to_string())
+    }
+}
+
+impl std::fmt::Debug for Offsets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offsets").finish_non_exhaustive()
+    }
+}
+
+/// Logs, and leaves errors to the calls that they concern.
+#[derive(Debug)]
+struct QuietContext;
+
+impl ClientContext for QuietContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        super::client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "rdkafka", %error, reason, "the offsets client is in trouble");
+    }
+}
+
+impl ConsumerContext for QuietContext {}
