@@ -14,3 +14,5 @@ mod draws;
 mod events;
 mod orders;
 mod page_views;
+mod generator;
+mod positions;
