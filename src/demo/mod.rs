@@ -16,3 +16,6 @@ mod orders;
 mod page_views;
 mod generator;
 mod positions;
+mod letters;
+mod report;
+mod verify;
