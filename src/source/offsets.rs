@@ -17,7 +17,7 @@ use super::raw::topic_ids::topic_ids;
 use crate::config::{Config, Isolation, Start};
 use crate::core::intent::{Found, Metadata};
 use crate::core::start::Facts;
-use crate::telemetry::lag::EndOffsets;
+use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
 
 /// How long one request to the brokers may take.
@@ -174,7 +174,9 @@ impl Offsets {
         let this = self.clone();
         match tokio::task::spawn_blocking(move || ask(&this)).await {
             Ok(answer) => answer,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            // The runtime ends, and this future with it.
+            Err(_) => std::future::pending().await,
         }
     }
 }
