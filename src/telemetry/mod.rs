@@ -1,4 +1,16 @@
 //! What valve says about itself: metrics, lag, health, logs.
+//!
+//! Lanes and dependencies report to [`status`] and [`troubles`]; everything else here only reads those two. Nothing
+//! here decides anything about a record, and nothing here can stop a lane.
 
+pub mod http;
+pub mod lag;
+pub mod lag_task;
+pub mod logging;
+pub mod metrics;
+mod statsd;
 pub mod status;
+#[cfg(test)]
+mod test_clock;
+pub mod totals;
 pub mod troubles;

@@ -1,8 +1,17 @@
 //! What the process has done and what its lanes are doing: written by the lanes once per take or commit, read by
 //! the metrics, the health checks, the demo's progress line and the status page.
+//!
+//! Each lane writes to a place of its own and all of them to one set of totals, under locks that are held for as
+//! long as it takes to copy a few numbers, and never while anything waits. Nothing is written per record.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use super::metrics;
+use super::totals::Totals;
+use crate::clock::Clock;
 use crate::dead_letter::Reason;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
@@ -44,3 +53,215 @@ pub enum Membership {
     /// On its way out.
     Leaving,
 }
+
+/// What the lanes report. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Status {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    lanes: Vec<Lane>,
+    totals: Mutex<Totals>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What one lane reports.
+#[derive(Debug)]
+struct Lane {
+    /// Milliseconds of the monotonic clock.
+    polled: AtomicU64,
+    reported: Mutex<Reported>,
+}
+
+#[derive(Debug)]
+struct Reported {
+    membership: Membership,
+    partitions: Vec<Durable>,
+    holds: BTreeMap<TopicPartition, String>,
+}
+
+impl Status {
+    /// Nothing done yet, by `lanes` lanes that are all joining. A lane's first poll counts from now.
+    #[must_use]
+    pub fn new(lanes: usize, clock: Arc<dyn Clock>) -> Self {
+        let now = millis(clock.monotonic());
+        let lane = || Lane {
+            polled: AtomicU64::new(now),
+            reported: Mutex::new(Reported {
+                membership: Membership::Joining,
+                partitions: Vec::new(),
+                holds: BTreeMap::new(),
+            }),
+        };
+        let lanes = std::iter::repeat_with(lane).take(lanes).collect();
+        Self { inner: Arc::new(Inner { lanes, totals: Mutex::default(), clock }) }
+    }
+
+    /// The place where the lane `index` reports, for the lane's own thread.
+    ///
+    /// # Panics
+    /// When `index` isn't below the number of lanes.
+    #[must_use]
+    pub fn lane(&self, index: usize) -> LaneStatus {
+        assert!(index < self.inner.lanes.len(), "lane {index} of {}", self.inner.lanes.len());
+        LaneStatus { status: self.clone(), index }
+    }
+
+    /// Counts records received from Kafka, and the bytes of their values.
+    pub fn consumed(&self, topic: &str, records: u64, bytes: u64) {
+        {
+            let mut totals = self.totals_mut();
+            totals.consumed += records;
+            totals.consumed_bytes += bytes;
+        }
+        let labels = [("topic", topic)];
+        metrics::CONSUME_ATTEMPTING.add(records, &labels);
+        metrics::CONSUME_SUCCEEDED.add(records, &labels);
+        metrics::CONSUMED_BYTES.add(bytes, &labels);
+        metrics::PROCESS_ATTEMPTING.add(records, &labels);
+    }
+
+    /// Counts errors received from Kafka in a record's place.
+    pub fn consume_failed(&self, topic: &str, errors: u64) {
+        self.totals_mut().consume_failed += errors;
+        let labels = [("topic", topic)];
+        metrics::CONSUME_ATTEMPTING.add(errors, &labels);
+        metrics::CONSUME_FAILED.add(errors, &labels);
+    }
+
+    /// Counts what a batch of `topic` consists of, after its commit.
+    pub fn committed(&self, topic: &str, committed: &Committed) {
+        self.totals_mut().add(committed);
+        let labels = [("topic", topic)];
+        metrics::PROCESS_SUCCEEDED.add(committed.rows + committed.skipped, &labels);
+        metrics::PROCESS_FAILED.add(committed.dead_letters.values().sum(), &labels);
+        metrics::ROWS.add(committed.rows, &labels);
+        metrics::FILES.add(committed.files, &labels);
+        metrics::STORED_BYTES.add(committed.bytes, &labels);
+        metrics::SKIPPED.add(committed.skipped, &labels);
+        for (reason, count) in &committed.dead_letters {
+            metrics::DEAD_LETTERS.add(*count, &[("exception", reason.code())]);
+        }
+    }
+
+    /// Counts offsets that were gone (retention, truncation) before they could be read.
+    pub fn lost(&self, topic: &str, offsets: u64) {
+        self.totals_mut().lost += offsets;
+        metrics::LOST_OFFSETS.add(offsets, &[("topic", topic)]);
+    }
+
+    /// Counts a batch by what sealed it, for example `max_age`.
+    pub fn sealed(&self, reason: &'static str) {
+        *self.totals_mut().batches.entry(reason).or_default() += 1;
+        metrics::BATCHES.add(1, &[("reason", reason)]);
+    }
+
+    /// The sums since the start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals_mut().clone()
+    }
+
+    /// How far each partition that this process owns is durable.
+    #[must_use]
+    pub fn durables(&self) -> Vec<Durable> {
+        self.inner.lanes.iter().flat_map(|lane| lane.reported().partitions.clone()).collect()
+    }
+
+    /// Where each lane stands in the consumer group, in the lanes' order.
+    #[must_use]
+    pub fn memberships(&self) -> Vec<Membership> {
+        self.inner.lanes.iter().map(|lane| lane.reported().membership).collect()
+    }
+
+    /// The partitions that are held, with the reason.
+    #[must_use]
+    pub fn holds(&self) -> BTreeMap<TopicPartition, String> {
+        self.inner.lanes.iter().flat_map(|lane| lane.reported().holds.clone()).collect()
+    }
+
+    /// When each lane last polled its consumer, by [`Clock::monotonic`], in the lanes' order; before the first
+    /// poll, when this was made.
+    #[must_use]
+    pub fn last_polled(&self) -> Vec<Duration> {
+        self.inner
+            .lanes
+            .iter()
+            .map(|lane| Duration::from_millis(lane.polled.load(Ordering::Relaxed)))
+            .collect()
+    }
+
+    /// The clock that [`Status::last_polled`] is read from.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    fn totals_mut(&self) -> MutexGuard<'_, Totals> {
+        self.inner.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lane {
+    fn reported(&self) -> MutexGuard<'_, Reported> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The place where one lane reports.
+#[derive(Debug)]
+pub struct LaneStatus {
+    status: Status,
+    index: usize,
+}
+
+impl LaneStatus {
+    /// The lane has just polled its consumer.
+    pub fn polled(&self) {
+        let now = millis(self.status.inner.clock.monotonic());
+        self.lane().polled.store(now, Ordering::Relaxed);
+    }
+
+    /// Where the lane stands in its consumer group.
+    pub fn membership(&self, membership: Membership) {
+        self.lane().reported().membership = membership;
+    }
+
+    /// Replaces what the lane owns and how far it is durable. A hold on a partition that isn't among them is over.
+    pub fn partitions(&self, partitions: Vec<Durable>) {
+        let mut reported = self.lane().reported();
+        reported.holds.retain(|held, _| partitions.iter().any(|owned| owned.partition == *held));
+        reported.partitions = partitions;
+    }
+
+    /// Holds `partition` for a reason, or with `None` no longer. Each change is logged once.
+    pub fn hold(&self, partition: &TopicPartition, reason: Option<String>) {
+        let mut reported = self.lane().reported();
+        let before = match &reason {
+            Some(reason) => reported.holds.insert(partition.clone(), reason.clone()),
+            None => reported.holds.remove(partition),
+        };
+        drop(reported);
+        match reason {
+            Some(reason) if before.as_ref() != Some(&reason) => {
+                tracing::warn!(%partition, %reason, "holding a partition");
+            }
+            None if before.is_some() => tracing::info!(%partition, "no longer holding a partition"),
+            _ => {}
+        }
+    }
+
+    fn lane(&self) -> &Lane {
+        &self.status.inner.lanes[self.index]
+    }
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

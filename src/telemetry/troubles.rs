@@ -66,7 +66,7 @@ impl Trouble {
         let mut open = self.troubles.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.get(&self.key) != Some(&reason) {
             tracing::warn!(dependency = self.key.0.name(), reason = %reason, "waiting for a dependency");
-            metrics::counter!("dependency_troubles", "dependency" => self.key.0.name()).increment(1);
+            super::metrics::DEPENDENCY_TROUBLES.add(1, &[("dependency", self.key.0.name())]);
             open.insert(self.key, reason);
         }
     }

@@ -1,0 +1,245 @@
+//! Whether this process lives and does its work, over HTTP: for an orchestrator, a load balancer, a person.
+//!
+//! `/livez` fails only for what a restart can mend: a lane that doesn't poll. A dependency's outage is no such thing;
+//! it shows at `/readyz`, one reason per line.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::status::{Membership, Status};
+use super::troubles::Troubles;
+
+/// A lane polls every second at the latest (invariant 7); one that hasn't for this long is stuck.
+const POLL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the health of the process is judged by. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Health {
+    status: Status,
+    troubles: Troubles,
+}
+
+impl Health {
+    /// The health of the process whose lanes report to `status` and whose dependencies to `troubles`.
+    #[must_use]
+    pub fn new(status: Status, troubles: Troubles) -> Self {
+        Self { status, troubles }
+    }
+
+    /// Why the process doesn't live: one line per lane that hasn't polled for ten seconds. A lane that is leaving may
+    /// have ended; the deadline of the shutdown watches over it.
+    #[must_use]
+    pub fn dead_because(&self) -> Vec<String> {
+        let now = self.status.clock().monotonic();
+        let lanes = self.status.last_polled().into_iter().zip(self.status.memberships()).enumerate();
+        lanes
+            .filter_map(|(lane, (polled, membership))| {
+                let silent = now.saturating_sub(polled);
+                (silent > POLL_LIMIT && membership != Membership::Leaving)
+                    .then(|| format!("lane {lane}: hasn't polled Kafka for {} s", silent.as_secs()))
+            })
+            .collect()
+    }
+
+    /// Why the process isn't ready: one line per lane that is no member of the consumer group, per dependency in
+    /// trouble, and per partition held. A member without partitions waits for some, and is ready.
+    #[must_use]
+    pub fn unready_because(&self) -> Vec<String> {
+        let lanes = self.status.memberships().into_iter().enumerate().filter_map(|(lane, membership)| {
+            let reason = match membership {
+                Membership::Member(_) => return None,
+                Membership::Joining => "is joining the consumer group",
+                Membership::Leaving => "is leaving the consumer group",
+            };
+            Some(format!("lane {lane}: {reason}"))
+        });
+        let holds = self.status.holds();
+        let holds = holds.iter().map(|(partition, reason)| format!("held {partition}: {reason}"));
+        lanes.chain(self.troubles.lines()).chain(holds).collect()
+    }
+}
+
+/// The address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("http.listen: can't listen on {address}: {source}")]
+pub struct ListenError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// A bound server that answers once it [runs](Server::run).
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    health: Health,
+}
+
+impl Server {
+    /// Listens on `address` and logs where (port 0 becomes a free one).
+    ///
+    /// # Errors
+    /// When the address can't be listened on.
+    pub async fn bind(address: SocketAddr, health: Health) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!("listening on http://{address}");
+        Ok(Self { listener, address, health })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop`, then finishes the answers that are under way.
+    ///
+    /// # Errors
+    /// When the listening socket fails.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        axum::serve(self.listener, routes(self.health)).with_graceful_shutdown(stop.cancelled_owned()).await
+    }
+}
+
+fn routes(health: Health) -> Router {
+    Router::new()
+        .route("/livez", get(async |State(health): State<Health>| verdict(&health.dead_because())))
+        .route("/readyz", get(async |State(health): State<Health>| verdict(&health.unready_because())))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+        .with_state(health)
+}
+
+/// 200 without reasons against it; otherwise 503 with one reason per line.
+fn verdict(reasons: &[String]) -> (StatusCode, String) {
+    if reasons.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    let lines = reasons.iter().map(|reason| reason.replace(['\n', '\r'], " ") + "\n").collect();
+    (StatusCode::SERVICE_UNAVAILABLE, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::telemetry::status::{Durable, LaneStatus};
+    use crate::telemetry::test_clock::TestClock;
+    use crate::telemetry::troubles::Dependency;
+    use crate::types::{Offset, TopicPartition, UnixMillis};
+
+    struct Running {
+        clock: Arc<TestClock>,
+        lanes: [LaneStatus; 2],
+        troubles: Troubles,
+        address: SocketAddr,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<io::Result<()>>,
+    }
+
+    impl Running {
+        async fn start() -> Self {
+            let clock = Arc::new(TestClock::new(UnixMillis(0)));
+            let status = Status::new(2, clock.clone());
+            let lanes = [status.lane(0), status.lane(1)];
+            let troubles = Troubles::default();
+            let health = Health::new(status, troubles.clone());
+            let server = Server::bind(([127, 0, 0, 1], 0).into(), health).await.expect("a free port");
+            let (address, stop) = (server.address(), CancellationToken::new());
+            let task = tokio::spawn(server.run(stop.clone()));
+            Self { clock, lanes, troubles, address, stop, task }
+        }
+
+        async fn get(&self, path: &str) -> (u16, String) {
+            let answer = reqwest::get(format!("http://{}{path}", self.address)).await.expect("an answer");
+            assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
+            (answer.status().as_u16(), answer.text().await.expect("text"))
+        }
+    }
+
+    fn ok() -> (u16, String) {
+        (200, "ok\n".to_owned())
+    }
+
+    #[tokio::test]
+    async fn given_a_lane_that_stops_polling_then_livez_names_it() {
+        let running = Running::start().await;
+        assert_eq!(running.get("/livez").await, ok());
+        running.clock.advance(Duration::from_secs(10));
+        assert_eq!(running.get("/livez").await, ok());
+        running.lanes[0].polled();
+        running.clock.advance(Duration::from_secs(1));
+        assert_eq!(running.get("/livez").await, (503, "lane 1: hasn't polled Kafka for 11 s\n".to_owned()));
+        running.lanes[1].polled();
+        assert_eq!(running.get("/livez").await, ok());
+    }
+
+    #[tokio::test]
+    async fn given_a_lane_that_is_leaving_then_livez_doesnt_wait_for_its_polls() {
+        let running = Running::start().await;
+        running.lanes.iter().for_each(|lane| lane.membership(Membership::Leaving));
+        running.clock.advance(Duration::from_secs(60));
+        assert_eq!(running.get("/livez").await, ok());
+        assert_eq!(running.get("/readyz").await.0, 503);
+    }
+
+    #[tokio::test]
+    async fn given_members_without_partitions_then_the_process_is_ready() {
+        let running = Running::start().await;
+        running.lanes[0].membership(Membership::Member(0));
+        assert_eq!(running.get("/readyz").await, (503, "lane 1: is joining the consumer group\n".to_owned()));
+        running.lanes[1].membership(Membership::Member(3));
+        assert_eq!(running.get("/readyz").await, ok());
+    }
+
+    #[tokio::test]
+    async fn given_a_trouble_and_a_hold_then_readyz_has_a_line_for_each_and_livez_is_well() {
+        let running = Running::start().await;
+        running.lanes.iter().for_each(|lane| lane.membership(Membership::Member(1)));
+        let trouble = running.troubles.open(Dependency::Sink);
+        trouble.set("put a.avro:\n403".to_owned());
+        let partition = TopicPartition::new("orders", 3);
+        let durable =
+            Durable { partition: partition.clone(), committed: Offset(0), read: Offset(0), oldest: None };
+        running.lanes[0].partitions(vec![durable]);
+        running.lanes[0].hold(&partition, Some("other rows are stored".to_owned()));
+
+        let expected = "sink: put a.avro: 403\nheld orders[3]: other rows are stored\n";
+        assert_eq!(running.get("/readyz").await, (503, expected.to_owned()));
+        assert_eq!(running.get("/livez").await, ok());
+        drop(trouble);
+        running.lanes[0].hold(&partition, None);
+        assert_eq!(running.get("/readyz").await, ok());
+    }
+
+    #[tokio::test]
+    async fn given_another_path_then_it_is_not_found() {
+        assert_eq!(Running::start().await.get("/nothing").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn given_a_stop_then_the_server_ends() {
+        let running = Running::start().await;
+        running.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(30), running.task).await.expect("ends");
+        ended.expect("no panic").expect("no error");
+    }
+
+    #[tokio::test]
+    async fn given_an_address_in_use_then_the_error_names_the_setting_and_the_address() {
+        let running = Running::start().await;
+        let health = Health::new(Status::new(0, running.clock.clone()), Troubles::default());
+        let error = Server::bind(running.address, health).await.expect_err("in use").to_string();
+        assert!(error.contains("http.listen") && error.contains(&running.address.to_string()), "{error}");
+    }
+}
