@@ -102,10 +102,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
         #[test]
         fn given_any_pieces_then_all_parts_but_the_last_are_full_and_nothing_is_lost(
-            lengths in prop::collection::vec(0usize..5 << 20, 0..12),
+            lengths in prop::collection::vec(0usize..5 << 20, 0..8),
         ) {
             let pieces: Vec<Bytes> = lengths
                 .iter()
