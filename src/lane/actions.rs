@@ -9,14 +9,12 @@ use tokio::task::AbortHandle;
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
 use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
-use crate::retry::until_done;
+use crate::retry::Backoff;
 use crate::source::SourceError;
 use crate::telemetry::status::{Committed, Membership};
 use crate::telemetry::troubles::Dependency;
 use crate::types::{Offset, TopicPartition};
 
-/// How long one try to learn where a partition begins may take.
-const FACTS_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long the lane stays out of the group when it starts over.
 const STAY_OUT: Duration = Duration::from_secs(1);
 
@@ -30,10 +28,10 @@ pub(super) struct Publishing {
 
 impl Lane<'_> {
     pub(super) fn perform(&mut self, actions: Vec<Action>) {
-        let mut begin = Vec::new();
+        let (mut begin, mut resolve) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
-                Action::Resolve(partition, ticket) => self.resolve(partition, ticket),
+                Action::Resolve(partition, ticket) => resolve.push((partition, ticket)),
                 Action::Commit(commit) => self.commits.push(commit),
                 Action::Consume(partition, offset) => begin.push((partition, offset)),
                 Action::Pause(partition) => self.try_kafka("pause", |lane| lane.source.pause(&partition)),
@@ -54,6 +52,9 @@ impl Lane<'_> {
         if !begin.is_empty() {
             self.begin(&begin);
         }
+        if !resolve.is_empty() {
+            self.resolve(resolve);
+        }
     }
 
     fn try_kafka(&mut self, what: &str, call: impl FnOnce(&Self) -> Result<(), SourceError>) {
@@ -62,15 +63,37 @@ impl Lane<'_> {
         }
     }
 
-    /// Asks where the partition begins, for as long as it takes.
-    fn resolve(&self, partition: TopicPartition, ticket: Ticket) {
-        let (offsets, troubles) = (self.shared.offsets.clone(), self.shared.troubles.clone());
+    /// Asks where these partitions begin, for as long as it takes. One that can't be answered for doesn't hold up the
+    /// others.
+    fn resolve(&self, asked: Vec<(TopicPartition, Ticket)>) {
+        let (offsets, trouble) = (self.shared.offsets.clone(), self.shared.troubles.open(Dependency::Kafka));
         let answers = self.answers.0.clone();
+        let mut open: BTreeMap<_, _> = asked.into_iter().collect();
         self.shared.runtime.spawn(async move {
-            let what = format!("where {partition} begins");
-            let ask = || offsets.facts(partition.clone());
-            let facts = until_done(&troubles, Dependency::Kafka, &what, FACTS_TIMEOUT, ask).await;
-            drop(answers.send(Answer::Facts(partition, ticket, facts)));
+            let mut backoff = Backoff::default();
+            loop {
+                let known = match offsets.facts(open.keys().cloned().collect()).await {
+                    Ok(known) => known,
+                    Err(reason) => {
+                        trouble.set(format!("where partitions begin: {reason}"));
+                        Vec::new()
+                    }
+                };
+                for (partition, facts) in known {
+                    match facts {
+                        Err(reason) => trouble.set(format!("where a partition begins: {reason}")),
+                        Ok(facts) => {
+                            if let Some(ticket) = open.remove(&partition) {
+                                drop(answers.send(Answer::Facts(partition, ticket, facts)));
+                            }
+                        }
+                    }
+                }
+                if open.is_empty() {
+                    return;
+                }
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
         });
     }
 

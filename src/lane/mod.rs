@@ -27,16 +27,17 @@ pub(crate) use self::publish::Publisher;
 use self::schemas::Schemas;
 use self::seal::Sealing;
 use crate::avro::codec::Compressor;
+use crate::avro::timestamp::Candidate;
 use crate::budget::{Account, Budget};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::batch::{BatchId, Limits, Run, SealReason};
 use crate::core::start::{Facts, StartPolicy};
-use crate::core::{self, Action, Commit, Event, Memory, Now, Ticket};
+use crate::core::{self, Commit, Event, Memory, Now, Ticket};
 use crate::registry::cache::{Lookup, SchemaCache};
 use crate::source::consumer::{Source, SourceEvent};
 use crate::source::offsets::Offsets;
-use crate::source::{PartitionError, Record, SourceError, TopicHandle};
+use crate::source::{PartitionError, Record, TopicHandle};
 use crate::telemetry::status::{LaneStatus, Membership, Status};
 use crate::telemetry::troubles::{Dependency, Trouble, Troubles};
 use crate::types::{Offset, SchemaId, TopicPartition};
@@ -134,7 +135,7 @@ impl<'s> Lane<'s> {
         let compressor = Compressor::new(config.codec);
         let mut reserve = shared.budget.account();
         reserve.set(Source::fetch_reserve(config) + compressor.memory());
-        let processing = config.timestamp.uses_processing_time().then_some(config.layout.granularity);
+        let processing = config.timestamp.candidates().contains(&Candidate::Processing).then_some(config.layout.granularity);
         let settings = core::Settings {
             limits: Limits { batch: config.batch.clone(), processing },
             layout: (*shared.publisher.layout).clone(),

@@ -94,7 +94,7 @@ impl Source {
     }
 
     fn is_cooperative(&self) -> bool {
-        self.consumer.rebalance_protocol() == RebalanceProtocol::Cooperative
+        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
     }
 
     /// Tells the group that its assignment was received. What was assigned is fetched from [`Source::begin`] on,
@@ -224,7 +224,7 @@ fn consumer_config(config: &Config, lane: usize) -> ClientConfig {
         .set("check.crcs", "true")
         .set("log.connection.close", "false");
     for (name, value) in client_config(&config.kafka).config_map() {
-        properties.set(*name, *value);
+        properties.set(name, value);
     }
     properties.set("client.id", format!("valve-{lane}")).set("group.id", &config.name);
     own_by_valve(&mut properties, config);
