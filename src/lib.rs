@@ -3,15 +3,20 @@
 
 pub mod avro;
 pub mod budget;
+pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod core;
+pub mod daemon;
 pub mod dead_letter;
 pub mod demo;
+pub(crate) mod lane;
 pub mod memory;
 pub mod registry;
 pub mod retry;
 pub mod sink;
 pub mod source;
 pub mod telemetry;
+mod topics;
 pub mod types;

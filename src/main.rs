@@ -1,2 +1,27 @@
 //! The valve daemon.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use valve::cli::{Cli, Command};
+use valve::commands;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("valve can't start its threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        match command {
+            Command::Run(args) => commands::run(args).await,
+            Command::Demo(_) => ExitCode::FAILURE,
+        }
+    });
+    // Uploads of abandoned batches, if any, are not waited for.
+    runtime.shutdown_background();
+    code
+}

@@ -2,7 +2,8 @@
 //!
 //! Every dependency (broker, registry, store, Consul) fails all the time. A call to one of them goes through
 //! [`until_done`]: it is bounded by a timeout, repeated for as long as it takes, and its trouble is visible in
-//! [`Troubles`] (and so on `/readyz`) and in the log meanwhile. Cancel it by dropping the future.
+//! [`Troubles`] (and so on `/readyz`) and in the log meanwhile. Cancel it by dropping the future. Where some
+//! errors are answers rather than failures, [`until_final`] hands them back.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -67,4 +68,30 @@ where
         trouble.set(reason);
         tokio::time::sleep(backoff.next_wait()).await;
     }
+}
+
+/// Like [`until_done`], but an error that `is_final` ends it: repeating the call would not help.
+pub async fn until_final<T, E, F, Fut>(
+    troubles: &Troubles,
+    dependency: Dependency,
+    what: &str,
+    timeout: Duration,
+    is_final: fn(&E) -> bool,
+    mut attempt: F,
+) -> Result<T, E>
+where
+    E: Display,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    until_done(troubles, dependency, what, timeout, || {
+        let call = attempt();
+        async move {
+            match call.await {
+                Err(error) if !is_final(&error) => Err(error),
+                done => Ok(done),
+            }
+        }
+    })
+    .await
 }

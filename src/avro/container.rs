@@ -1,72 +1,199 @@
-//! The object container file, made from datums that are already encoded.
+//! The object container file (Avro specification, "Object Container Files"), made from datums that are already
+//! encoded.
 //!
 //! Rows come first and the header last: what a header says of its file (its batch, its rows, its digest) is known
-//! only when the file is complete, and so is the sync marker, which derives from the file's identity.
+//! only when the file is complete, and so is the sync marker, which derives from the file's identity. So each
+//! block is written with room for its marker, and [`OpenFile::into_body`] fills the markers in.
+//!
+//! Thousands of files are open at once, most of them idle: an [`OpenFile`] begins with nothing and grows with what
+//! it holds, and every byte that it holds is in [`OpenFile::capacity`]. Here nothing reads a datum, and nothing
+//! reorders or splits one.
+//!
+//! # The digest
+//!
+//! A file's digest says which rows it has, whatever the codec, the blocks and the header:
+//!
+//! ```text
+//! d(0) = XXH3_128(fingerprint)                 the schema's 128-bit fingerprint, little-endian
+//! d(n) = XXH3_128(d(n-1) ‖ XXH3_128(datum n))  both little-endian: 32 bytes
+//! ```
+//!
+//! with seed 0 throughout; the digest is `d(rows)`, written as 32 hexadecimal digits, most significant first (the
+//! canonical form of the XXH3 tools).
 
-use super::codec::Compressor;
+mod header;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_128;
+
+pub use header::Header;
+
+use super::codec::{Codec, Compressor};
 use crate::sink::{Body, Digest};
+use segments::Segments;
 
-/// A file that takes rows.
+/// A block is closed as soon as it has this many uncompressed bytes. Datums are never split over blocks, so that a
+/// block is longer by what its last datum needs.
+pub const BLOCK_BYTES: usize = 64 * 1024;
+
+/// What a block's buffer begins with; it doubles from here to [`BLOCK_BYTES`].
+const FIRST_BUFFER: usize = 1024;
+/// A buffer that a large datum made longer than this is given back after its block.
+const LONGEST_BUFFER: usize = 2 * BLOCK_BYTES;
+
+/// The length of a sync marker, in bytes.
+const MARKER_LEN: usize = 16;
+
+/// A file that takes rows. All of its blocks are compressed by compressors of one codec.
 #[derive(Debug)]
-pub struct OpenFile {}
+pub struct OpenFile {
+    /// The datums of the block that isn't compressed yet.
+    block: Vec<u8>,
+    block_rows: u64,
+    /// The blocks before it, as they will stand in the file, but for their markers.
+    blocks: Segments,
+    /// Where in `blocks` the markers belong.
+    markers: Vec<u64>,
+    /// What the blocks are compressed with, once there is one.
+    codec: Option<Codec>,
+    rows: u64,
+    digest: u128,
+}
 
 impl OpenFile {
-    /// A file without rows, of records whose schema has this fingerprint.
+    /// A file without rows, of records whose schema has this fingerprint. It holds no memory yet.
     #[must_use]
-    pub fn new(_fingerprint: u128) -> Self {
-        todo!()
+    pub fn new(fingerprint: u128) -> Self {
+        Self {
+            block: Vec::new(),
+            block_rows: 0,
+            blocks: Segments::default(),
+            markers: Vec::new(),
+            codec: None,
+            rows: 0,
+            digest: xxh3_128(&fingerprint.to_le_bytes()),
+        }
     }
 
     /// Appends one datum; compresses the current block when that is full.
-    pub fn append(&mut self, _datum: &[u8], _compressor: &mut Compressor) {
-        todo!()
+    pub fn append(&mut self, datum: &[u8], compressor: &mut Compressor) {
+        self.make_room(datum.len());
+        self.block.extend_from_slice(datum);
+        self.block_rows += 1;
+        self.rows += 1;
+        self.digest = chain(self.digest, datum);
+        if self.block.len() >= BLOCK_BYTES {
+            self.finish_block(compressor);
+        }
     }
 
     /// Rows so far.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        todo!()
+        self.rows
     }
 
     /// The digest of the rows so far: starts from the schema's fingerprint.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        todo!()
+        Digest(self.digest)
     }
 
-    /// The memory behind all its buffers, by capacity, in bytes.
+    /// The memory behind all its buffers, by capacity, in bytes. Takes no time.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        todo!()
+        self.block.capacity() + self.blocks.capacity() + self.markers.capacity() * size_of::<u64>()
     }
 
-    /// Bytes of its compressed blocks so far; what waits in the current block isn't in it.
+    /// Bytes of its compressed blocks so far, framing included; what waits in the current block isn't in it.
     #[must_use]
     pub fn compressed(&self) -> u64 {
-        todo!()
+        self.blocks.len()
     }
 
-    /// Compresses the last block. Nothing can be appended afterwards.
-    pub fn close(&mut self, _compressor: &mut Compressor) {
-        todo!()
-    }
-
-    /// The whole file: header, then the blocks. The file must be closed.
+    /// Uncompressed bytes that wait in the current block: at most, the file grows by a little more than this when
+    /// it is closed now.
     #[must_use]
-    pub fn into_body(self, _header: &Header<'_>) -> Body {
-        todo!()
+    pub fn pending(&self) -> usize {
+        self.block.len()
+    }
+
+    /// Compresses the last block and gives its buffer back; what is left to do is [`Self::into_body`]. The work is
+    /// that of one block, so many files are closed in slices of one. Closing again does nothing.
+    pub fn close(&mut self, compressor: &mut Compressor) {
+        if self.block_rows > 0 {
+            self.finish_block(compressor);
+        }
+        self.block = Vec::new();
+    }
+
+    /// The whole file: header, then the blocks, which aren't copied (spare capacity of the last piece stays with it).
+    ///
+    /// # Panics
+    /// When the file isn't closed, or the header names another codec than its blocks have: such a file would lack
+    /// rows or be unreadable.
+    #[must_use]
+    pub fn into_body(mut self, header: &Header<'_>) -> Body {
+        assert_eq!(self.block_rows, 0, "a file is closed before it becomes a body");
+        if let Some(codec) = self.codec {
+            assert_eq!(codec, header.codec, "the header names the codec of the blocks");
+        }
+        self.blocks.overwrite(&self.markers, &header.sync);
+        let mut pieces = vec![Bytes::from(header.encode())];
+        pieces.extend(self.blocks.into_pieces());
+        Body::new(pieces)
+    }
+
+    /// Makes the block's buffer long enough for another `len` bytes: doubling while it is short, then no longer
+    /// than needed.
+    fn make_room(&mut self, len: usize) {
+        let needed = self.block.len() + len;
+        let capacity = self.block.capacity();
+        if needed > capacity {
+            let longer = (capacity * 2).clamp(FIRST_BUFFER, BLOCK_BYTES).max(needed);
+            self.block.reserve_exact(longer - self.block.len());
+        }
+    }
+
+    /// Compresses the current block behind the others, framed: count, byte size, bytes, room for the marker.
+    fn finish_block(&mut self, compressor: &mut Compressor) {
+        let compressed = compressor.compress(&self.block);
+        let mut framing = Vec::with_capacity(20);
+        put_long(&mut framing, self.block_rows);
+        put_long(&mut framing, compressed.len() as u64);
+        self.blocks.write(&framing);
+        self.blocks.write(compressed);
+        self.markers.push(self.blocks.len());
+        self.blocks.write(&[0; MARKER_LEN]);
+        self.codec = Some(compressor.codec());
+        compressor.trim();
+        self.block_rows = 0;
+        if self.block.capacity() > LONGEST_BUFFER {
+            self.block = Vec::new();
+        } else {
+            self.block.clear();
+        }
     }
 }
 
-/// What stands at a file's beginning.
-#[derive(Debug)]
-pub struct Header<'a> {
-    /// `avro.schema`
-    pub schema: &'a str,
-    /// `avro.codec`
-    pub codec: super::codec::Codec,
-    /// Further metadata, in order.
-    pub metadata: &'a [(&'a str, String)],
-    /// The marker between blocks.
-    pub sync: [u8; 16],
+/// The digest `before`, continued with one datum.
+fn chain(before: u128, datum: &[u8]) -> u128 {
+    let mut link = [0; 32];
+    link[..16].copy_from_slice(&before.to_le_bytes());
+    link[16..].copy_from_slice(&xxh3_128(datum).to_le_bytes());
+    xxh3_128(&link)
+}
+
+/// Writes `value` as an Avro long (zigzag, then base 128 from the low end). Counts and lengths are far below 2^63.
+fn put_long(out: &mut Vec<u8>, value: u64) {
+    let mut rest = value << 1;
+    while rest >= 0x80 {
+        // Truncation keeps the low seven bits, which are meant.
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
 }

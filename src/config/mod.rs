@@ -2,19 +2,84 @@
 //! everything is checked.
 //!
 //! Nothing else in the program reads the environment or a configuration file.
+//!
+//! The way of a setting: [`layers`] gives it its one name and its origin, figment merges the layers, [`check`]
+//! takes it out, [`validate`] makes it a field of [`Config`], or [`error`] says what is wrong with it.
+//! [`settings`] is the table of all of them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Duration;
+
+use figment::Figment;
 
 use crate::avro::codec::Codec;
 use crate::avro::timestamp::TimestampRules;
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
 
+mod check;
+mod error;
+mod layers;
 mod secret;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod value;
 
+pub use error::{ConfigError, ConfigErrors};
 pub use secret::Secret;
+
+use check::Checker;
+use validate::Machine;
+
+/// Reads and validates the configuration: defaults, then `file` (TOML; otherwise the file that `VALVE_CONFIG`
+/// names, if any), then the `VALVE_` variables of `env`.
+///
+/// # Errors
+/// Everything that is wrong, at a time.
+pub fn load(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigErrors> {
+    let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+    load_on(Machine { memory: crate::memory::container_limit(), cores }, file, env)
+}
+
+/// The variables of this process's environment; what isn't UTF-8 can't be a setting of ours and is left out.
+#[expect(clippy::disallowed_methods, reason = "this is the module that may read the environment")]
+pub fn process_environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// As [`load`], on a machine of which nothing is asked.
+fn load_on(
+    machine: Machine,
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigErrors> {
+    let mut errors = Vec::new();
+    let env: BTreeMap<String, String> = env.collect();
+    let from_env = env.get(layers::ENV_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let file = match (file, from_env) {
+        (Some(path), _) => layers::file(path, "--config", &mut errors),
+        (None, Some(path)) => layers::file(&path, "environment variable VALVE_CONFIG", &mut errors),
+        (None, None) => Ok(layers::Layer::default()),
+    };
+    // Without the file, most settings would only seem to be missing.
+    let file = file.map_err(|error| ConfigErrors::new(vec![error]))?;
+    let env = layers::environment(env.into_iter(), &mut errors);
+    let merged = Figment::from(layers::defaults()).merge(file).merge(env);
+    validate::config(Checker::new(&merged, errors), machine)
+}
+
+/// The environment of this process, for [`load`]. A value that isn't UTF-8 has U+FFFD for what isn't.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
+}
 
 /// Everything one valve needs to know, validated.
 #[derive(Clone, Debug)]

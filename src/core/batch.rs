@@ -157,8 +157,16 @@ impl OpenBatch {
         self.unknown_ids.len() < MAX_UNKNOWN_IDS
     }
 
+    /// Whether it covers nothing yet: it was opened for a record that still waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.end == self.first
+    }
+
     /// Why it is to be sealed now, if it is.
     pub(super) fn due(&self, limits: &Limits, now: Now) -> Option<SealReason> {
+        if self.is_empty() {
+            return self.full;
+        }
         let batch = &limits.batch;
         let hour_is_over = |granularity| Hour::of(self.instant, granularity) != Hour::of(now.wall, granularity);
         if self.room(limits) == 0 {

@@ -85,6 +85,12 @@ impl Lane {
         (room > 0).then_some(Filling { batch: open.id, instant: open.instant, room })
     }
 
+    /// Whether records of `partition` may be dealt with now.
+    #[must_use]
+    pub fn takes(&self, partition: &TopicPartition) -> bool {
+        self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed))
+    }
+
     /// Declares `id` unknown for the rest of the partition's open batch; `false` if an intent couldn't name it.
     pub fn declare_unknown(&mut self, partition: &TopicPartition, id: SchemaId) -> bool {
         let Some(open) = self.partitions.get_mut(partition).and_then(Partition::open_mut) else { return false };
@@ -93,19 +99,6 @@ impl Lane {
             open.unknown_ids.insert(id);
         }
         declared
-    }
-
-    /// Whether `id` was declared unknown in the partition's open batch.
-    #[must_use]
-    pub fn is_declared_unknown(&self, partition: &TopicPartition, id: SchemaId) -> bool {
-        let open = self.partitions.get(partition).and_then(Partition::open);
-        open.is_some_and(|open| open.unknown_ids.contains(&id))
-    }
-
-    /// Whether `partition` is held or fenced.
-    #[must_use]
-    pub fn is_held(&self, partition: &TopicPartition) -> bool {
-        self.partitions.get(partition).is_some_and(Partition::is_held)
     }
 
     /// How far each partition is durable, of those whose committed offset is known.

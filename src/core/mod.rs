@@ -215,6 +215,8 @@ pub struct Publish {
     pub metadata: String,
     /// The coverage before it.
     pub coverage: Coverage,
+    /// Messages without a value that it skipped.
+    pub skipped: u64,
 }
 
 /// The open batch of a partition, for the lane to fill.

@@ -174,9 +174,9 @@ impl Partition {
         self.waiting = waiting;
     }
 
-    /// Seals the open batch, if there is one.
+    /// Seals the open batch, if there is one that covers anything.
     pub(super) fn seal(&mut self, reason: SealReason, step: &mut Step<'_>) {
-        if let Some(open) = self.open.take() {
+        if let Some(open) = self.open.take().filter(|open| !open.is_empty()) {
             let (partition, batch) = (self.name.clone(), open.id);
             self.sealed.push_back(SealedBatch::new(open));
             step.actions.push(Action::Seal { partition, batch, reason });
@@ -327,6 +327,7 @@ impl Partition {
                     instant: batch.instant,
                     metadata: promise.encode(),
                     coverage: self.committed.coverage.clone(),
+                    skipped: outcome.skipped,
                 }));
                 batch.stage = Stage::Publishing(outcome.clone());
             }

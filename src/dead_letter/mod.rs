@@ -1,8 +1,18 @@
 //! What can never be stored, kept so that it can be looked at and replayed.
+//!
+//! Only what is bad about a *record* leads here, never an outage. A batch commits after all its dead letters are
+//! acknowledged, so each is sent at least once; its id tells repetitions.
 
+use std::fmt;
+
+use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
+
+pub mod envelope;
+pub mod memory;
+pub mod producer;
 
 /// What a dead-letter topic's name begins with; the valve's name follows.
 pub const TOPIC_PREFIX: &str = "_dead_letter_queue_";
@@ -27,6 +37,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::WireHeader,
+        Self::UnknownSchema,
+        Self::UnusableSchema,
+        Self::InvalidDatum,
+        Self::NoTimestamp,
+        Self::TooLarge,
+        Self::NullValue,
+    ];
+
+    /// The reason with this code, if there is one.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -80,4 +107,22 @@ impl DeadLetter {
             + self.exception.capacity()
             + headers
     }
+}
+
+/// The dead-letter topic doesn't take letters: unreachable, denied, missing, or too small for one of them. Wait and
+/// try again; nothing may be skipped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DeadLettersUnavailable(pub String);
+
+/// Where dead letters are kept.
+#[async_trait]
+pub trait DeadLetters: fmt::Debug + Send + Sync {
+    /// Stores `letters`, in order, as dead-lettered at `processed_at`. One try, bounded in time; it succeeds only
+    /// when every letter is acknowledged, and otherwise any of them may be there. Repeating it is right, and the
+    /// caller's business.
+    ///
+    /// # Errors
+    /// The reason why at least one letter isn't known to be there.
+    async fn store(&self, letters: &[DeadLetter], processed_at: UnixMillis) -> Result<(), DeadLettersUnavailable>;
 }

@@ -2,6 +2,8 @@
 //!
 //! Every store is *conditional*: an object that is there is never replaced. Putting one again with the same
 //! digest is a success, with another digest a [`SinkError::Conflict`] that only a person can resolve.
+//!
+//! One conformance suite (`tests/end_to_end/sink_conformance.rs`) says what a store must do, and all three pass it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +12,32 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use crate::config::SinkConfig;
+
+pub mod fault;
+mod header_digest;
+pub mod local;
+pub mod memory;
+mod parts;
+pub mod patience;
+mod pieces;
+mod refusal;
+pub mod retry;
+pub mod s3;
+
 /// The digest of an object's rows (PROTOCOL.md, "Identity of a file"), stored with it: as
 /// `x-amz-meta-valve-digest` in S3, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub u128);
+
+impl Digest {
+    /// Reads what `Display` writes: exactly 32 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_digest { u128::from_str_radix(text, 16).ok().map(Self) } else { None }
+    }
+}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,9 +51,11 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The metadata name under which the digest is stored with an object, and in a file's own header
-/// (there as `valve.digest`).
+/// The metadata name under which the digest is stored with an object.
 pub const DIGEST_METADATA: &str = "valve-digest";
+
+/// The metadata name under which the digest stands in a file's own header. The local sink finds it there.
+pub const DIGEST_IN_HEADER: &str = "valve.digest";
 
 /// An object's bytes, as the pieces they were made in; cloning shares them.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +118,24 @@ pub enum SinkError {
     Unavailable(String),
 }
 
+impl SinkError {
+    /// Whether repeating the call is pointless.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Conflict { .. })
+    }
+}
+
+/// A setting with which no sink can be made: the process stops with exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct OpenError {
+    /// The setting's name, for example `sink.region`.
+    pub setting: &'static str,
+    /// What is wrong with it, and what to do.
+    pub reason: String,
+}
+
 /// What is known of an object without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
@@ -109,7 +153,8 @@ pub trait Sink: fmt::Debug + Send + Sync {
     async fn put(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError>;
 
     /// Like [`Sink::put`] for a body that is made while it is being stored and never held whole. Nothing
-    /// becomes visible unless `pieces` ends without an error.
+    /// becomes visible unless `pieces` ends without an error. When the object is there already, `pieces` may be
+    /// left unread.
     async fn put_streaming(
         &self,
         key: &str,
@@ -119,4 +164,42 @@ pub trait Sink: fmt::Debug + Send + Sync {
 
     /// Looks `key` up; `None` when nothing is there.
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError>;
+}
+
+/// Makes the configured store. Nothing is asked of it yet: a store that is away is waited for by the calls.
+/// The caller wraps it in [`retry::Retrying`].
+pub async fn open(config: &SinkConfig) -> Result<Arc<dyn Sink>, OpenError> {
+    Ok(match config {
+        SinkConfig::S3(config) => Arc::new(s3::S3Sink::new(config).await?),
+        SinkConfig::Local { path, .. } => Arc::new(local::LocalSink::new(path.clone())),
+    })
+}
+
+/// What finding an object with digest `theirs` under `key` means for a put with digest `ours`.
+fn verdict(key: &str, ours: Digest, theirs: Option<Digest>) -> Result<Stored, SinkError> {
+    if theirs == Some(ours) {
+        Ok(Stored::AlreadyThere)
+    } else {
+        Err(SinkError::Conflict { key: key.to_owned(), ours, theirs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_digest_when_written_and_parsed_then_it_is_the_same() {
+        for digest in [Digest(0), Digest(1), Digest(u128::MAX), Digest(0x00ff << 100)] {
+            assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
+        }
+    }
+
+    #[test]
+    fn given_text_that_is_not_32_hexadecimal_digits_then_it_is_no_digest() {
+        let signed = format!("+{:031x}", 5);
+        for text in ["", "0", "zz", &"0".repeat(31), &"0".repeat(33), &"g".repeat(32), &signed] {
+            assert_eq!(Digest::parse(text), None, "{text}");
+        }
+    }
 }

@@ -3,17 +3,19 @@
 //! Everything here is called by the lane's thread alone and returns at once, but for [`Source::take`], which waits no
 //! longer than it is told, and [`Source::leave`], which ends it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::client::client_config;
 use super::context::GroupContext;
+use super::SourceError;
 use super::raw::take::{Record, RecordQueue};
 use crate::config::{Assignment, Config, GroupProtocol, Isolation};
 use crate::core::Commit;
@@ -30,7 +32,7 @@ pub(crate) struct Source {
     queue: RecordQueue<GroupContext>,
     consumer: Arc<BaseConsumer<GroupContext>>,
     /// What was handed to the client, and the offset that it began or will begin at.
-    assigned: BTreeMap<TopicPartition, Offset>,
+    assigned: RefCell<BTreeMap<TopicPartition, Offset>>,
 }
 
 impl Source {
@@ -38,13 +40,13 @@ impl Source {
     ///
     /// # Errors
     /// When librdkafka refuses a property; the reason names it.
-    pub(crate) fn open(config: &Config, lane: usize) -> KafkaResult<Self> {
+    pub(crate) fn open(config: &Config, lane: usize) -> Result<Self, SourceError> {
         let consumer: BaseConsumer<_> =
             consumer_config(config, lane).create_with_context(GroupContext::default())?;
         let consumer = Arc::new(consumer);
         let queue = RecordQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
-        Ok(Self { queue, consumer, assigned: BTreeMap::new() })
+        Ok(Self { queue, consumer, assigned: RefCell::default() })
     }
 
     /// The memory that the client's fetches of one lane may take, in bytes: two and a half fetch queues.
@@ -56,9 +58,9 @@ impl Source {
     ///
     /// # Errors
     /// When the client refuses.
-    pub(crate) fn subscribe(&self, topics: &[String]) -> KafkaResult<()> {
+    pub(crate) fn subscribe(&self, topics: &[String]) -> Result<(), SourceError> {
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        self.consumer.subscribe(&topics)
+        Ok(self.consumer.subscribe(&topics)?)
     }
 
     /// Gives all partitions back; the revocation comes as an event.
@@ -92,28 +94,29 @@ impl Source {
     }
 
     fn is_cooperative(&self) -> bool {
-        self.consumer.rebalance_protocol() == RebalanceProtocol::Cooperative
+        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
     }
 
     /// Tells the group that its assignment was received. What was assigned is fetched from [`Source::begin`] on,
     /// partition by partition, so that one that can't be resolved doesn't hold up the others.
-    pub(crate) fn acknowledge(&mut self) -> KafkaResult<()> {
+    pub(crate) fn acknowledge(&self) -> Result<(), SourceError> {
         if self.is_cooperative() {
-            self.consumer.incremental_assign(&TopicPartitionList::new())
+            self.consumer.incremental_assign(&TopicPartitionList::new())?;
         } else {
-            self.assigned.clear();
-            self.consumer.assign(&TopicPartitionList::new())
+            self.assigned.borrow_mut().clear();
+            self.consumer.assign(&TopicPartitionList::new())?;
         }
+        Ok(())
     }
 
     /// Fetches `partitions` from these offsets on.
-    pub(crate) fn begin(&mut self, partitions: &[(TopicPartition, Offset)]) -> KafkaResult<()> {
+    pub(crate) fn begin(&self, partitions: &[(TopicPartition, Offset)]) -> Result<(), SourceError> {
         let mut fresh = TopicPartitionList::new();
         let mut known = TopicPartitionList::new();
         for (partition, offset) in partitions {
-            let list = if self.assigned.contains_key(partition) { &mut known } else { &mut fresh };
+            let list = if self.assigned.borrow().contains_key(partition) { &mut known } else { &mut fresh };
             list.add_partition_offset(&partition.topic, partition.partition, ClientOffset::Offset(offset.0))?;
-            self.assigned.insert(partition.clone(), *offset);
+            self.assigned.borrow_mut().insert(partition.clone(), *offset);
             self.queue.forward(&partition.topic, partition.partition);
         }
         if known.count() > 0 {
@@ -124,28 +127,28 @@ impl Source {
             return Ok(());
         }
         if self.is_cooperative() {
-            return self.consumer.incremental_assign(&fresh);
+            return Ok(self.consumer.incremental_assign(&fresh)?);
         }
-        self.consumer.assign(&self.everything_from_where_it_is()?)
+        Ok(self.consumer.assign(&self.everything_from_where_it_is()?)?)
     }
 
     /// The eager protocol knows whole assignments only: what is fetched already goes on where it is.
-    fn everything_from_where_it_is(&self) -> KafkaResult<TopicPartitionList> {
+    fn everything_from_where_it_is(&self) -> Result<TopicPartitionList, SourceError> {
         let positions = self.positions();
         let mut all = TopicPartitionList::new();
-        for (partition, begun) in &self.assigned {
+        for (partition, begun) in &*self.assigned.borrow() {
             let offset = positions.get(partition).copied().unwrap_or(*begun).max(*begun);
             all.add_partition_offset(&partition.topic, partition.partition, ClientOffset::Offset(offset.0))?;
         }
         Ok(all)
     }
 
-    pub(crate) fn pause(&self, partition: &TopicPartition) -> KafkaResult<()> {
-        self.consumer.pause(&list_of([partition]))
+    pub(crate) fn pause(&self, partition: &TopicPartition) -> Result<(), SourceError> {
+        Ok(self.consumer.pause(&list_of([partition]))?)
     }
 
-    pub(crate) fn resume(&self, partition: &TopicPartition) -> KafkaResult<()> {
-        self.consumer.resume(&list_of([partition]))
+    pub(crate) fn resume(&self, partition: &TopicPartition) -> Result<(), SourceError> {
+        Ok(self.consumer.resume(&list_of([partition]))?)
     }
 
     /// The offset behind the last thing delivered of each partition, control and aborted records included.
@@ -167,24 +170,22 @@ impl Source {
     }
 
     /// Hands the commits to the client in one request; each partition's answer comes as an event.
-    pub(crate) fn commit(&self, commits: &[Commit]) -> KafkaResult<()> {
+    pub(crate) fn commit(&self, commits: &[Commit]) -> Result<(), SourceError> {
         let mut list = TopicPartitionList::new();
         for commit in commits {
             let mut element = list.add_partition(&commit.partition.topic, commit.partition.partition);
             element.set_offset(ClientOffset::Offset(commit.offset.0))?;
             element.set_metadata(&commit.metadata);
         }
-        self.consumer.commit(&list, CommitMode::Async)
+        Ok(self.consumer.commit(&list, CommitMode::Async)?)
     }
 
     /// Hands partitions back to the group. Nothing of them may be in memory any more.
-    pub(crate) fn give_up(&mut self, partitions: &[TopicPartition]) -> KafkaResult<()> {
-        let fetched = partitions.iter().filter(|partition| self.assigned.contains_key(*partition));
-        let list = list_of(fetched);
-        for partition in partitions {
-            self.assigned.remove(partition);
-        }
-        if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() }
+    pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
+        let mut assigned = self.assigned.borrow_mut();
+        let list = list_of(partitions.iter().filter(|partition| assigned.remove(*partition).is_some()));
+        let given = if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() };
+        Ok(given?)
     }
 
     /// Leaves the group; from now on revocations are answered by the client's callback itself. Blocks until the
@@ -223,7 +224,7 @@ fn consumer_config(config: &Config, lane: usize) -> ClientConfig {
         .set("check.crcs", "true")
         .set("log.connection.close", "false");
     for (name, value) in client_config(&config.kafka).config_map() {
-        properties.set(*name, *value);
+        properties.set(name, value);
     }
     properties.set("client.id", format!("valve-{lane}")).set("group.id", &config.name);
     own_by_valve(&mut properties, config);

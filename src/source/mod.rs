@@ -12,4 +12,35 @@ pub(crate) mod embedded;
 pub(crate) mod offsets;
 mod raw;
 
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
 pub(crate) use self::raw::take::{Record, TopicHandle};
+
+/// What the Kafka client refused or couldn't do, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct SourceError(KafkaError);
+
+impl From<KafkaError> for SourceError {
+    fn from(error: KafkaError) -> Self {
+        Self(error)
+    }
+}
+
+/// An error that came in the place of a partition's records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartitionError(RDKafkaErrorCode);
+
+impl PartitionError {
+    /// Whether the records at the position are gone.
+    pub(crate) fn is_out_of_range(self) -> bool {
+        matches!(self.0, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+    }
+}
+
+impl std::fmt::Display for PartitionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+

@@ -17,7 +17,7 @@ use super::raw::topic_ids::topic_ids;
 use crate::config::{Config, Isolation, Start};
 use crate::core::intent::{Found, Metadata};
 use crate::core::start::Facts;
-use crate::telemetry::lag::EndOffsets;
+use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
 
 /// How long one request to the brokers may take.
@@ -70,35 +70,43 @@ impl Offsets {
         .await
     }
 
-    /// What is known of each of `partitions`.
-    pub(crate) async fn facts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<(TopicPartition, Facts)>, String> {
-        self.blocking(move |this| this.ask_facts(&partitions)).await
+    /// What is known of each of `partitions`; a sentence for one of which something isn't.
+    ///
+    /// # Errors
+    /// When nothing can be learned at all.
+    pub(crate) async fn facts(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<Vec<(TopicPartition, Result<Facts, String>)>, String> {
+        self.blocking(move |this| this.ask_facts(partitions)).await
     }
 
-    fn ask_facts(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Facts)>, String> {
-        let committed = self.committed(partitions).map_err(|error| format!("committed offsets: {error}"))?;
-        let topics = self.topic_facts(partitions)?;
-        let mut facts = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let (topic, index) = (&*partition.topic, partition.partition);
-            let (low, high) = self
-                .client
-                .fetch_watermarks(topic, index, TIMEOUT)
-                .map_err(|error| format!("watermarks of {partition}: {error}"))?;
-            let Some(of_topic) = topics.get(topic) else {
-                return Err(format!("the brokers don't know the topic {topic}"));
-            };
-            let found = Facts {
+    fn ask_facts(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<Vec<(TopicPartition, Result<Facts, String>)>, String> {
+        let committed = self.committed(&partitions).map_err(|error| format!("committed offsets: {error}"))?;
+        let topics = self.topic_facts(&partitions)?;
+        let low = self.log_offsets(&partitions, ClientOffset::Beginning);
+        let low = low.map_err(|error| format!("low watermarks: {error}"))?;
+        let high = self.log_offsets(&partitions, ClientOffset::End);
+        let high = high.map_err(|error| format!("ends of logs: {error}"))?;
+        let facts_of = |partition: &TopicPartition| {
+            let topic = topics.get(&*partition.topic).ok_or("the brokers don't know the topic")?;
+            Ok(Facts {
                 committed: committed.get(partition).cloned(),
-                low: Offset(low),
-                high: Offset(high),
-                topic_id: of_topic.id,
-                partitions: of_topic.partitions,
-                partitions_at_start: of_topic.partitions_at_start,
-            };
-            facts.push((partition.clone(), found));
-        }
-        Ok(facts)
+                low: *low.get(partition).ok_or("its low watermark can't be had")?,
+                high: *high.get(partition).ok_or("its log's end can't be had")?,
+                topic_id: topic.id,
+                partitions: topic.partitions,
+                partitions_at_start: topic.partitions_at_start,
+            })
+        };
+        let facts = partitions.into_iter().map(|partition| {
+            let facts = facts_of(&partition).map_err(|what: &str| format!("{partition}: {what}"));
+            (partition, facts)
+        });
+        Ok(facts.collect())
     }
 
     fn committed(&self, partitions: &[TopicPartition]) -> KafkaResult<BTreeMap<TopicPartition, (Offset, String)>> {
@@ -154,27 +162,33 @@ impl Offsets {
         Ok(known.min())
     }
 
-    /// The end of each partition's log, as far as it may be read; one request per broker.
-    fn ask_end_offsets(&self, partitions: &[TopicPartition]) -> KafkaResult<HashMap<TopicPartition, Offset>> {
+    /// The beginning or end (as far as it may be read) of each partition's log; one request per broker. A partition of
+    /// which it can't be had is left out.
+    fn log_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        which: ClientOffset,
+    ) -> KafkaResult<HashMap<TopicPartition, Offset>> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
-            let offset = ClientOffset::End;
-            list.add_partition_offset(&partition.topic, partition.partition, offset)?;
+            list.add_partition_offset(&partition.topic, partition.partition, which)?;
         }
-        let mut ends = HashMap::new();
+        let mut offsets = HashMap::new();
         for element in self.client.offsets_for_times(list, TIMEOUT)?.elements() {
             if let (Ok(()), ClientOffset::Offset(offset)) = (element.error(), element.offset()) {
-                ends.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
+                offsets.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
             }
         }
-        Ok(ends)
+        Ok(offsets)
     }
 
     async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         let this = self.clone();
         match tokio::task::spawn_blocking(move || ask(&this)).await {
             Ok(answer) => answer,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            // The runtime ends, and this future with it.
+            Err(_) => std::future::pending().await,
         }
     }
 }
@@ -183,7 +197,7 @@ impl Offsets {
 impl EndOffsets for Offsets {
     async fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Offset>, String> {
         let partitions = partitions.to_vec();
-        let answer = self.blocking(move |this| this.ask_end_offsets(&partitions)).await;
+        let answer = self.blocking(move |this| this.log_offsets(&partitions, ClientOffset::End)).await;
         answer.map_err(|error: KafkaError| error.to_string())
     }
 }

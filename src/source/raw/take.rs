@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka_sys as sys;
 
+use crate::source::PartitionError;
 use crate::types::{Offset, UnixMillis};
 
 /// A queue that takes the place of the consumer's own for the partitions forwarded to it. Its consumer must still be
@@ -114,9 +114,9 @@ impl<'q> Record<'q> {
     }
 
     /// The error that came in the place of a record.
-    pub(crate) fn error(&self) -> Option<RDKafkaErrorCode> {
+    pub(crate) fn error(&self) -> Option<PartitionError> {
         let error = self.message().err;
-        (error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| error.into())
+        (error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| PartitionError(error.into()))
     }
 
     pub(crate) fn value(&self) -> Option<&[u8]> {

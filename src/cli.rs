@@ -1,0 +1,124 @@
+//! The command line: arguments only. What they mean is the commands' business, and settings are `config`'s.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Shown under the help of every command.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or stopped by SIGTERM or Ctrl-C with everything read so far stored and committed
+  1  failed while running
+  2  the configuration or the command line is wrong; nothing was read or written
+
+SIGTERM or Ctrl-C: store and commit what was read, then leave. A second one leaves at once.";
+
+/// Kafka to hourly Avro files on S3
+///
+/// Consumes Avro events from Kafka, sorts them by a timestamp inside each event into hourly partitions, and stores
+/// them as Avro container files on S3.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "valve", version, arg_required_else_help = true, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon on the configured Kafka, registry and store
+    ///
+    /// Settings come from the file, and over it from environment variables: `sink.bucket` is VALVE_SINK__BUCKET.
+    /// README.md lists them all.
+    #[command(after_help = EXIT_CODES)]
+    Run(RunArgs),
+    /// Run the daemon on an embedded Kafka and registry, and check what it stored
+    ///
+    /// Needs no service and no configuration. Generates events (several schema versions and hours, some late, some
+    /// bad), stores them as files in a directory, and reads those back at the end.
+    #[command(after_help = EXIT_CODES)]
+    Demo(DemoArgs),
+}
+
+/// The arguments of `valve run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The arguments of `valve demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Stop after this many events [otherwise at Ctrl-C]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub records: Option<u64>,
+    /// Generate this many events a second
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub rate: u64,
+    /// Write files under this directory [otherwise under a new temporary one, which is named]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Answer /livez and /readyz at this address; port 0 is any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub http: SocketAddr,
+    /// Generate the same events again as another run with this seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn given_the_definitions_then_clap_finds_no_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn given_run_then_the_file_is_optional() {
+        let Ok(Command::Run(run)) = parse("valve run --config a/valve.toml") else { panic!("not run") };
+        assert_eq!(run.config, Some(PathBuf::from("a/valve.toml")));
+        let Ok(Command::Run(run)) = parse("valve run") else { panic!("not run") };
+        assert_eq!(run.config, None);
+    }
+
+    #[test]
+    fn given_demo_with_all_arguments_then_they_arrive() {
+        let line = "valve demo --records 500 --rate 20 --out files --http 127.0.0.1:9 --seed 7";
+        let Ok(Command::Demo(demo)) = parse(line) else { panic!("not demo") };
+        assert_eq!((demo.records, demo.rate, demo.seed), (Some(500), 20, 7));
+        assert_eq!(demo.out, Some(PathBuf::from("files")));
+        assert_eq!(demo.http, SocketAddr::from(([127, 0, 0, 1], 9)));
+    }
+
+    #[test]
+    fn given_a_wrong_command_line_then_the_exit_code_is_2() {
+        for line in ["valve", "valve rnu", "valve run --records 1", "valve demo --rate 0", "valve demo --http here"] {
+            assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn given_help_or_version_then_it_is_no_error_and_help_tells_the_exit_codes() {
+        assert_eq!(parse("valve --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+        for line in ["valve --help", "valve run --help", "valve demo -h"] {
+            let help = parse(line).unwrap_err();
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+            assert_eq!(help.exit_code(), 0);
+            assert!(help.to_string().contains("Exit codes:"), "{help}");
+        }
+    }
+}

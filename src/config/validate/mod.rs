@@ -1,0 +1,231 @@
+//! Turns the merged settings into a [`Config`], with every check that needs no other service.
+//!
+//! Each part takes its settings from the [`Checker`] and goes on when one is wrong, so that all errors are found
+//! at a time; a `Config` comes out only when there are none.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::check::Checker;
+use super::error::{ConfigErrors, Problem};
+use super::value::{duration, integer, percent, size};
+use super::{BatchLimits, Config, GroupConfig, LayoutConfig, OutOfRange, Start};
+use crate::avro::timestamp::{Candidate, TimestampRules};
+use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
+
+mod kafka;
+mod registry;
+mod sink;
+mod syntax;
+mod topics;
+
+use syntax::{choice, host_port, plain_name};
+
+/// The longest valve name: with its prefix, the dead-letter topic's name must be one that Kafka takes.
+const MAX_NAME: usize = syntax::MAX_TOPIC_NAME - crate::dead_letter::TOPIC_PREFIX.len();
+/// The longest `sink.prefix` and `layout.key`, in bytes; S3 takes keys of 1,024.
+const MAX_KEY_PART: usize = 300;
+/// What valve needs besides room for its largest records: blocks, headers, a part being uploaded.
+const BASE_MEMORY: usize = 8 << 20;
+/// How many records of the largest size must fit the budget: in the block, compressed, uploaded, fetched.
+const LARGEST_RECORDS: usize = 4;
+
+/// What the process runs on, as far as settings depend on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Machine {
+    /// The bytes that the process may use; `u64::MAX` when that can't be known.
+    pub(super) memory: u64,
+    /// The cores that it may use.
+    pub(super) cores: usize,
+}
+
+/// The validated configuration, or everything that is wrong.
+pub(super) fn config(mut settings: Checker, machine: Machine) -> Result<Config, ConfigErrors> {
+    settings.refuse_unknown();
+    let config = assemble(&mut settings, machine);
+    let errors = settings.into_errors();
+    match config {
+        Some(config) if errors.is_empty() => Ok(config),
+        _ => Err(ConfigErrors::new(errors)),
+    }
+}
+
+/// Takes every setting before it gives up on any, so that each can say what is wrong with it.
+fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
+    let name = settings.required("name", |text| plain_name(text, MAX_NAME));
+    let environment = settings.required("environment", |text| plain_name(text, 64));
+    let topics = topics::topics(settings);
+    let topics_refresh = positive(settings, "topics_refresh");
+    let kafka = kafka::kafka(settings);
+    let registry = registry::registry(settings);
+    let timestamp = timestamp(settings);
+    let sink = sink::sink(settings);
+    let batch = batch(settings);
+    let layout = layout(settings);
+    let start = settings
+        .required("start", |text| choice(text, &[("earliest", Start::Earliest), ("latest", Start::Latest)]));
+    let out_of_range = settings.required("out_of_range", |text| {
+        let known =
+            [("fail", OutOfRange::Fail), ("earliest", OutOfRange::Earliest), ("latest", OutOfRange::Latest)];
+        choice(text, &known)
+    });
+    let group: Option<GroupConfig> = kafka::group(settings);
+    let rebalance_grace = kafka::rebalance_grace(settings);
+    let codec = settings.required("codec", |text| text.trim().parse().map_err(Problem::from));
+    let lanes = settings.required("lanes", |text| lanes(text, machine.cores));
+    let memory_budget = memory_budget(settings, batch.as_ref(), machine.memory);
+    let nulls = settings.required("nulls", |text| {
+        choice(text, &[("skip", NullPolicy::Skip), ("deadletter", NullPolicy::DeadLetter)])
+    });
+    let http_listen = settings.required("http.listen", listen);
+    let statsd = settings.optional("metrics.statsd", host_port);
+    let shutdown_deadline = positive(settings, "shutdown.deadline");
+    Some(Config {
+        name: name?,
+        environment: environment?,
+        topics: topics?,
+        topics_refresh: topics_refresh?,
+        kafka: kafka?,
+        registry: registry?,
+        timestamp: timestamp?,
+        sink: sink?,
+        batch: batch?,
+        layout: layout?,
+        start: start?,
+        out_of_range: out_of_range?,
+        group: group?,
+        rebalance_grace: rebalance_grace?,
+        codec: codec?,
+        lanes: lanes?,
+        memory_budget: memory_budget?,
+        nulls: nulls?,
+        http_listen: http_listen?,
+        statsd,
+        shutdown_deadline: shutdown_deadline?,
+    })
+}
+
+/// A duration longer than nothing.
+fn positive(settings: &mut Checker, name: &str) -> Option<Duration> {
+    settings.required(name, |text| match duration(text)? {
+        Duration::ZERO => Err("it must be longer than nothing".into()),
+        duration => Ok(duration),
+    })
+}
+
+/// A number or size within `least..=most`.
+fn within(number: u64, least: u64, most: u64) -> Result<u64, Problem> {
+    if number < least {
+        return Err(format!("it must be at least {least}").into());
+    }
+    if number > most {
+        return Err(format!("it must be at most {most}").into());
+    }
+    Ok(number)
+}
+
+fn narrow(number: u64) -> Result<usize, Problem> {
+    usize::try_from(number).map_err(|_| "it is more than this machine can address".into())
+}
+
+fn timestamp(settings: &mut Checker) -> Option<TimestampRules> {
+    let years = settings.required("timestamp_range", years);
+    // Rules are checked with the default years where the given ones are wrong, and then not used.
+    let rules = settings.required_list("timestamp", |items| {
+        let candidates = items.iter().map(|item| item.parse::<Candidate>()).collect::<Result<Vec<_>, _>>();
+        TimestampRules::new(candidates?, years.unwrap_or((1970, 2100))).map_err(Problem::from)
+    });
+    years.and(rules)
+}
+
+/// `<year>..<year>`, of four digits at most, since keys have four.
+fn years(text: &str) -> Result<(i32, i32), Problem> {
+    let (first, end) = text.split_once("..").ok_or("it isn't of the form `1970..2100`")?;
+    let year = |text: &str| match text.trim().parse::<i32>() {
+        Ok(year @ 1..=9999) => Ok(year),
+        _ => Err(Problem::from("a year must be a number from 1 to 9999")),
+    };
+    let (first, end) = (year(first)?, year(end)?);
+    if first >= end { Err("the second year must be later than the first".into()) } else { Ok((first, end)) }
+}
+
+fn batch(settings: &mut Checker) -> Option<BatchLimits> {
+    let max_records =
+        settings.required("batch.max_records", |text| within(integer(text)?, 1, i64::MAX as u64));
+    let max_bytes = settings.required("batch.max_bytes", |text| within(size(text)?, 1, i64::MAX as u64));
+    let max_age = positive(settings, "batch.max_age");
+    let max_idle = positive(settings, "batch.max_idle");
+    let max_files = settings.required("batch.max_files", |text| narrow(within(integer(text)?, 1, 100_000)?));
+    let max_record_bytes = settings
+        .required("batch.max_record_bytes", |text| narrow(within(size(text)?, 1_000, 1_000_000_000)?));
+    Some(BatchLimits {
+        max_records: max_records?,
+        max_bytes: max_bytes?,
+        max_age: max_age?,
+        max_idle: max_idle?,
+        max_files: max_files?,
+        max_record_bytes: max_record_bytes?,
+    })
+}
+
+fn layout(settings: &mut Checker) -> Option<LayoutConfig> {
+    let granularity = settings.required("layout.granularity", |text| {
+        choice(text, &[("hour", Granularity::Hour), ("day", Granularity::Day)])
+    });
+    let key = settings.required("layout.key", |text| {
+        if text.len() > MAX_KEY_PART {
+            return Err(format!("it is longer than {MAX_KEY_PART} bytes").into());
+        }
+        let key: KeyTemplate = text.parse().map_err(|error| Problem::from(format!("{error}")))?;
+        if let Some(granularity) = granularity {
+            key.check(granularity).map_err(|error| Problem::from(error.to_string()))?;
+        }
+        Ok(key)
+    });
+    Some(LayoutConfig { key: key?, granularity: granularity? })
+}
+
+fn lanes(text: &str, cores: usize) -> Result<usize, Problem> {
+    match text.trim() {
+        "cores" => Ok(cores.clamp(1, 256)),
+        number => narrow(within(integer(number)?, 1, 256)?),
+    }
+}
+
+fn memory_budget(settings: &mut Checker, batch: Option<&BatchLimits>, memory: u64) -> Option<usize> {
+    settings.required("memory.budget", |text| {
+        let bytes = match percent(text) {
+            Some(_) if memory == u64::MAX => return Err("the memory that it is a share of isn't known here; give a size".into()),
+            Some(share) => memory / 100 * share?,
+            None => size(text)?,
+        };
+        if bytes > memory {
+            return Err(format!("that is more than the {} that this process may use", mebibytes(memory)).into());
+        }
+        let bytes = narrow(bytes)?;
+        let needed = batch.map_or(0, |batch| LARGEST_RECORDS * batch.max_record_bytes + BASE_MEMORY);
+        if bytes < needed {
+            let sentence = format!(
+                "it comes to {}, and records of `batch.max_record_bytes` need {} ({LARGEST_RECORDS} of them and {})",
+                mebibytes(bytes as u64),
+                mebibytes(needed as u64),
+                mebibytes(BASE_MEMORY as u64)
+            );
+            return Err(Problem::with_hint(sentence, "give more memory, or lower `batch.max_record_bytes`"));
+        }
+        Ok(bytes)
+    })
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+fn listen(text: &str) -> Result<SocketAddr, Problem> {
+    text.trim().parse().map_err(|_| {
+        let port = text.rsplit_once(':').and_then(|(_, port)| port.trim().parse::<u16>().ok());
+        let hint =
+            port.map(|port| format!("`127.0.0.1:{port}` for this machine only, `0.0.0.0:{port}` for all"));
+        Problem { sentence: "it isn't an IP address and a port".to_owned(), hint }
+    })
+}

@@ -1,0 +1,169 @@
+//! The daemon: builds what the lanes share, runs them, and ends when all of them have.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::core::intent::{Layout, MAX_METADATA};
+use crate::dead_letter::producer::KafkaDeadLetters;
+use crate::lane::{self, Publisher, Shared};
+use crate::registry::SchemaSource;
+use crate::registry::cache::SchemaCache;
+use crate::registry::confluent::Confluent;
+use crate::retry::until_done;
+use crate::sink::retry::Retrying;
+use crate::source::offsets::Offsets;
+use crate::telemetry::http::{Health, Server};
+use crate::telemetry::lag_task::{self, LagReading};
+use crate::telemetry::status::Status;
+use crate::telemetry::troubles::{Dependency, Troubles};
+use crate::topics::Discovery;
+
+/// How often lag is measured and published.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What a daemon is watched through, and where it has its time from.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// What the lanes did and are doing.
+    pub status: Status,
+    /// What is wrong with the world.
+    pub troubles: Troubles,
+    /// The lag as last measured.
+    pub lag: LagReading,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Surroundings {
+    /// Surroundings of a daemon with so many lanes.
+    #[must_use]
+    pub fn new(lanes: usize, clock: Arc<dyn Clock>) -> Self {
+        let status = Status::new(lanes, Arc::clone(&clock));
+        Self { status, troubles: Troubles::default(), lag: LagReading::default(), clock }
+    }
+}
+
+/// Why a daemon ended otherwise than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A setting is wrong in a way that only the part that uses it could tell. Nothing was read or written.
+    #[error("{0}")]
+    Settings(String),
+    /// It can't go on.
+    #[error("{0}")]
+    Failed(String),
+}
+
+fn settings(error: impl std::fmt::Display) -> RunError {
+    RunError::Settings(error.to_string())
+}
+
+/// Runs until `stop`, and then until everything that was read is stored and committed, or the deadline for that is
+/// over.
+///
+/// # Errors
+/// When a part refuses its settings at the start, or a lane can't go on.
+pub async fn run(config: Config, surroundings: Surroundings, stop: CancellationToken) -> Result<(), RunError> {
+    let config = Arc::new(config);
+    let Surroundings { status, troubles, lag, clock } = surroundings;
+    let layout = Arc::new(checked_layout(&config)?);
+    let sink = crate::sink::open(&config.sink).await.map_err(settings)?;
+    let dead_letters = KafkaDeadLetters::open(&config).map_err(settings)?;
+    let registry: Arc<dyn SchemaSource> = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
+    let offsets = Offsets::open(&config).map_err(settings)?;
+    let server = Server::bind(config.http_listen, Health::new(status.clone(), troubles.clone())).await;
+    let server = server.map_err(settings)?;
+
+    // What only watches or serves; it ends with this function.
+    let mut attendants = JoinSet::new();
+    attendants.spawn(serve(server, stop_never()));
+    let ends = Arc::new(offsets.clone());
+    attendants.spawn(lag_task::run(status.clone(), ends, lag, LAG_INTERVAL, troubles.clone(), stop_never()));
+
+    let discovery = Discovery::new(config.topics.clone(), offsets.clone(), Arc::clone(&registry), troubles.clone());
+    let met = async { (cluster_id(&offsets, &troubles).await, discovery.find().await) };
+    let Some((cluster, topics)) = stop.run_until_cancelled(met).await else { return Ok(()) };
+    tracing::info!(topics = topics.join(" "), cluster = cluster.as_deref().unwrap_or("unknown"), "starting");
+    let (found, topics) = watch::channel(topics);
+    attendants.spawn(discovery.keep_looking(config.topics_refresh, found));
+
+    let publisher = Publisher {
+        config: Arc::clone(&config),
+        layout,
+        cluster,
+        sink: Arc::new(Retrying::new(sink, troubles.clone())),
+        dead_letters: Arc::new(dead_letters),
+        troubles: troubles.clone(),
+    };
+    let unknown_after = config.registry.unknown_after;
+    let schemas = SchemaCache::new(registry, unknown_after, Arc::clone(&clock), troubles.clone());
+    let budget = Budget::new(config.memory_budget);
+    let runtime = tokio::runtime::Handle::current();
+    run_lanes(Shared { config, publisher, schemas, offsets, budget, status, troubles, clock, topics, stop, runtime })
+        .await
+}
+
+/// The layout, if every intent that it can lead to fits into an offset commit.
+fn checked_layout(config: &Config) -> Result<Layout, RunError> {
+    let layout = Layout::of(config);
+    let longest = layout.longest_metadata();
+    if longest > MAX_METADATA {
+        return Err(RunError::Settings(format!(
+            "an offset commit's metadata could take {longest} bytes, more than {MAX_METADATA}: shorten sink.prefix, \
+             layout.key, timestamp, sink.path or sink.endpoint"
+        )));
+    }
+    Ok(layout)
+}
+
+/// The cluster's id, once there is a broker to ask. All members must know the same, or they would name files
+/// differently; so an unreachable cluster is waited for.
+async fn cluster_id(offsets: &Offsets, troubles: &Troubles) -> Option<Arc<str>> {
+    let timeout = Duration::from_secs(30);
+    let reach = || offsets.topics();
+    until_done(troubles, Dependency::Kafka, "reach the cluster", timeout, reach).await;
+    offsets.cluster_id().await.map(Into::into)
+}
+
+async fn serve(server: Server, stop: CancellationToken) {
+    if let Err(error) = server.run(stop).await {
+        tracing::error!(%error, "the HTTP server failed");
+    }
+}
+
+/// Attendants are aborted when the lanes have ended, not asked before.
+fn stop_never() -> CancellationToken {
+    CancellationToken::new()
+}
+
+/// One thread each. When one fails, the others are asked to stop.
+async fn run_lanes(shared: Shared) -> Result<(), RunError> {
+    let mut lanes = JoinSet::new();
+    for index in 0..shared.config.lanes {
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let lane = shared.clone();
+        let thread = std::thread::Builder::new().name(format!("lane-{index}"));
+        let spawned = thread.spawn(move || drop(done.send(lane::run(&lane, index))));
+        spawned.map_err(|error| RunError::Failed(format!("no thread for lane {index}: {error}")))?;
+        lanes.spawn(ended);
+    }
+    let mut result = Ok(());
+    while let Some(ended) = lanes.join_next().await {
+        let failure = match ended {
+            Ok(Ok(Ok(()))) => continue,
+            Ok(Ok(Err(reason))) => reason,
+            Ok(Err(_)) | Err(_) => "a lane's thread panicked; the log says where".to_owned(),
+        };
+        tracing::error!(reason = failure, "a lane failed; stopping the others");
+        shared.stop.cancel();
+        result = Err(RunError::Failed(failure));
+    }
+    result
+}

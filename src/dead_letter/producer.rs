@@ -1,0 +1,289 @@
+//! Dead letters in Kafka: the topic `_dead_letter_queue_<name>`, made when it is missing and that is allowed.
+//!
+//! A letter counts as stored when all in-sync replicas have it (`acks=all`, idempotent producer). The client sends on
+//! threads of its own; what blocks here (metadata, creating the topic, dropping a client) runs on the
+//! runtime's blocking threads.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio::task::spawn_blocking;
+
+use super::envelope::Envelope;
+use super::{DeadLetter, DeadLetters, DeadLettersUnavailable};
+use crate::config::{Config, KafkaConfig};
+use crate::source::client::client_config;
+use crate::types::UnixMillis;
+
+/// The record header with the letter's id.
+const ID_HEADER: &str = "valve-dead-letter-id";
+
+/// How long the client tries to deliver one letter.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the broker may take to say whether the topic is there, and to make it.
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Letters of how many bytes may be with the client at a time; a larger one goes alone. Their messages take a
+/// third more.
+const MAX_IN_FLIGHT: usize = 8 << 20;
+
+/// The dead-letter topic of one valve.
+pub struct KafkaDeadLetters {
+    valve: String,
+    topic: String,
+    kafka: KafkaConfig,
+    delivery_timeout: Duration,
+    producer: Mutex<FutureProducer<LastError>>,
+    last_error: LastError,
+    topic_is_there: AtomicBool,
+}
+
+/// The client can't be made: one of its properties is wrong. An error of the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("kafka.properties: no producer for dead letters: {0}")]
+pub struct OpenError(String);
+
+impl KafkaDeadLetters {
+    /// The dead-letter topic of the valve that is configured so. The broker need not be there yet.
+    ///
+    /// # Errors
+    /// When a property of the Kafka client is wrong.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        Self::new(&config.name, config.dead_letter_topic(), &config.kafka, DELIVERY_TIMEOUT)
+    }
+
+    fn new(valve: &str, topic: String, kafka: &KafkaConfig, delivery_timeout: Duration) -> Result<Self, OpenError> {
+        let last_error = LastError::default();
+        let producer = producer(kafka, delivery_timeout, &last_error).map_err(|error| OpenError(reason(&error)))?;
+        Ok(Self {
+            valve: valve.to_owned(),
+            topic,
+            kafka: kafka.clone(),
+            delivery_timeout,
+            producer: Mutex::new(producer),
+            last_error,
+            topic_is_there: AtomicBool::new(false),
+        })
+    }
+
+    /// The producer; a new one when the old one has failed for good, which the client calls fatal.
+    fn producer(&self) -> Result<FutureProducer<LastError>, DeadLettersUnavailable> {
+        let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, fatal)) = current.client().fatal_error() {
+            tracing::warn!(topic = self.topic, reason = %fatal, "the dead-letter producer begins anew");
+            let new = producer(&self.kafka, self.delivery_timeout, &self.last_error);
+            let old = std::mem::replace(&mut *current, new.map_err(|error| self.unavailable("no producer", &error))?);
+            drop(spawn_blocking(move || drop(old)));
+        }
+        Ok(current.clone())
+    }
+
+    /// Makes sure, once, that the topic is there.
+    async fn ensure_topic(&self, producer: &FutureProducer<LastError>) -> Result<(), DeadLettersUnavailable> {
+        if self.topic_is_there.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (producer, topic) = (producer.clone(), self.topic.clone());
+        let looked_up = spawn_blocking(move || topic_is_there(&producer, &topic)).await;
+        let there = flatten(looked_up).map_err(|error| self.unavailable("looking it up", &error))?;
+        if !there {
+            let (config, topic) = (client_config(&self.kafka), self.topic.clone());
+            let created = spawn_blocking(move || create_topic(&config, &topic)).await;
+            flatten(created).map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
+            tracing::info!(topic = self.topic, "created the dead-letter topic");
+        }
+        self.topic_is_there.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sends one letter and waits for the acknowledgement.
+    async fn send(
+        &self,
+        producer: &FutureProducer<LastError>,
+        letter: &DeadLetter,
+        processed_at: UnixMillis,
+    ) -> Result<(), DeadLettersUnavailable> {
+        let envelope = Envelope::new(letter, &self.valve, processed_at);
+        let message = envelope.to_json();
+        let id = Header { key: ID_HEADER, value: Some(&envelope.id) };
+        let mut record = FutureRecord::<[u8], _>::to(&self.topic)
+            .payload(message.as_slice())
+            .headers(OwnedHeaders::new_with_capacity(1).insert(id));
+        if let Some(key) = &letter.key {
+            record = record.key(key);
+        }
+        // A full queue is waited for as long as its letters may take.
+        let Err((error, _)) = producer.send(record, self.delivery_timeout).await else { return Ok(()) };
+        if is_missing_topic(&error) {
+            self.topic_is_there.store(false, Ordering::Relaxed);
+        }
+        Err(self.unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), &error))
+    }
+
+    fn unavailable(&self, what: &str, error: &KafkaError) -> DeadLettersUnavailable {
+        let last = if has_timed_out(error) { self.last_error.get() } else { None };
+        let last = last.map(|last| format!(" (last: {last})")).unwrap_or_default();
+        DeadLettersUnavailable(format!("topic {}: {what}: {}{last}", self.topic, reason(error)))
+    }
+}
+
+#[async_trait]
+impl DeadLetters for KafkaDeadLetters {
+    async fn store(&self, letters: &[DeadLetter], processed_at: UnixMillis) -> Result<(), DeadLettersUnavailable> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let producer = self.producer()?;
+        self.ensure_topic(&producer).await?;
+        for group in groups(letters) {
+            try_join_all(group.iter().map(|letter| self.send(&producer, letter, processed_at))).await?;
+        }
+        self.last_error.set(None);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KafkaDeadLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaDeadLetters").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// `letters` in runs of at most [`MAX_IN_FLIGHT`] bytes, each of at least one letter.
+fn groups(letters: &[DeadLetter]) -> impl Iterator<Item = &[DeadLetter]> {
+    let mut rest = letters;
+    std::iter::from_fn(move || {
+        let mut bytes = 0_usize;
+        let fitting = rest.iter().take_while(|letter| {
+            bytes = bytes.saturating_add(letter.size());
+            bytes <= MAX_IN_FLIGHT
+        });
+        let count = fitting.count().max(1);
+        let (group, remaining) = rest.split_at_checked(count)?;
+        rest = remaining;
+        Some(group)
+    })
+}
+
+/// A producer whose letters are acknowledged by all in-sync replicas or fail within `timeout`. What doesn't bear on
+/// that can be set under `kafka.properties`.
+fn producer(
+    kafka: &KafkaConfig,
+    timeout: Duration,
+    last_error: &LastError,
+) -> Result<FutureProducer<LastError>, KafkaError> {
+    let mut config = client_config(kafka);
+    for (property, value) in [
+        ("linger.ms", "5"),
+        ("compression.type", "zstd"),
+        // The client's limit is out of the way; the topic's own decides.
+        ("message.max.bytes", "1000000000"),
+    ] {
+        if config.get(property).is_none() {
+            config.set(property, value);
+        }
+    }
+    config.set("acks", "all").set("enable.idempotence", "true");
+    config.set("message.timeout.ms", timeout.as_millis().to_string());
+    config.create_with_context(last_error.clone())
+}
+
+/// Whether the broker knows the topic.
+fn topic_is_there(producer: &FutureProducer<LastError>, topic: &str) -> Result<bool, KafkaError> {
+    let metadata = producer.client().fetch_metadata(Some(topic), TOPIC_TIMEOUT)?;
+    let error = metadata.topics().iter().find(|known| known.name() == topic).map(|known| known.error());
+    match error.map(|error| error.map(RDKafkaErrorCode::from)) {
+        // A leader that isn't elected yet is waited for by the producer.
+        Some(None | Some(RDKafkaErrorCode::LeaderNotAvailable)) => Ok(true),
+        None | Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(false),
+        Some(Some(error)) => Err(KafkaError::MetadataFetch(error)),
+    }
+}
+
+/// Creates the topic with one partition, which keeps letters in order, and the broker's default replication. That it
+/// has come to be meanwhile is fine.
+fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let options =
+        AdminOptions::new().request_timeout(Some(TOPIC_TIMEOUT)).operation_timeout(Some(TOPIC_TIMEOUT / 2));
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+    let results = tokio::runtime::Handle::current().block_on(admin.create_topics([&new], &options))?;
+    match results.into_iter().next() {
+        Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => Err(KafkaError::AdminOp(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A blocking task's result; the task's own failure (a runtime that shuts down) is a cancelled call.
+fn flatten<T>(joined: Result<Result<T, KafkaError>, tokio::task::JoinError>) -> Result<T, KafkaError> {
+    joined.unwrap_or(Err(KafkaError::Canceled))
+}
+
+/// What the client says, without the value of a property, which may be a secret.
+fn reason(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, description, property, _) => format!("{property}: {description}"),
+        _ => error.to_string(),
+    }
+}
+
+fn is_missing_topic(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
+
+/// Whether the client only says that it has waited in vain, not for what.
+fn has_timed_out(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageTimedOut
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::QueueFull
+        )
+    )
+}
+
+/// The last error of a connection: why a letter has timed out. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+struct LastError(Arc<Mutex<Option<String>>>);
+
+impl LastError {
+    fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, reason: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+impl ClientContext for LastError {
+    /// Remembers it; whoever waits for a letter reports it.
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the dead-letter producer");
+        self.set(Some(reason.to_owned()));
+    }
+}
+
+#[cfg(test)]
+#[path = "producer_tests.rs"]
+mod tests;

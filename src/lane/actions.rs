@@ -1,0 +1,200 @@
+//! Doing what the core says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::{Answer, Lane};
+use crate::core::batch::{BatchId, Outcome};
+use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
+use crate::retry::Backoff;
+use crate::source::SourceError;
+use crate::telemetry::status::{Committed, Membership};
+use crate::telemetry::troubles::Dependency;
+use crate::types::{Offset, TopicPartition};
+
+/// How long the lane stays out of the group when it starts over.
+const STAY_OUT: Duration = Duration::from_secs(1);
+
+/// What is being published, and what was and isn't committed yet.
+#[derive(Debug, Default)]
+pub(super) struct Publishing {
+    under_way: BTreeMap<TopicPartition, (Publish, AbortHandle)>,
+    /// Bytes stored of each batch that awaits its commit.
+    stored: BTreeMap<BatchId, u64>,
+}
+
+impl Lane<'_> {
+    pub(super) fn perform(&mut self, actions: Vec<Action>) {
+        let (mut begin, mut resolve) = (Vec::new(), Vec::new());
+        for action in actions {
+            match action {
+                Action::Resolve(partition, ticket) => resolve.push((partition, ticket)),
+                Action::Commit(commit) => self.commits.push(commit),
+                Action::Consume(partition, offset) => begin.push((partition, offset)),
+                Action::Pause(partition) => self.try_kafka("pause", |lane| lane.source.pause(&partition)),
+                Action::Resume(partition) => self.try_kafka("resume", |lane| lane.source.resume(&partition)),
+                Action::Seal { partition, batch, reason } => self.seal(partition, batch, reason),
+                Action::Publish(publish) => self.publish(publish),
+                Action::Finish { partition, batch, outcome, records } => {
+                    self.finish(&partition, batch, outcome, records);
+                }
+                Action::Abandon(partition) => self.abandon(&partition),
+                Action::ReportLost { partition, first, end } => self.report_lost(&partition, first, end),
+                Action::Hold(partition, reason) => self.show_hold(&partition, reason),
+                Action::GiveUp(partitions) => self.give_up(&partitions),
+                Action::Rejoin(reason) => self.rejoin(&reason),
+                Action::Leave => self.leaving = true,
+            }
+        }
+        if !begin.is_empty() {
+            self.begin(&begin);
+        }
+        if !resolve.is_empty() {
+            self.resolve(resolve);
+        }
+    }
+
+    fn try_kafka(&mut self, what: &str, call: impl FnOnce(&Self) -> Result<(), SourceError>) {
+        if let Err(error) = call(self) {
+            self.kafka_trouble(format!("{what}: {error}"));
+        }
+    }
+
+    /// Asks where these partitions begin, for as long as it takes. One that can't be answered for doesn't hold up the
+    /// others.
+    fn resolve(&self, asked: Vec<(TopicPartition, Ticket)>) {
+        let (offsets, trouble) = (self.shared.offsets.clone(), self.shared.troubles.open(Dependency::Kafka));
+        let answers = self.answers.0.clone();
+        let mut open: BTreeMap<_, _> = asked.into_iter().collect();
+        self.shared.runtime.spawn(async move {
+            let mut backoff = Backoff::default();
+            loop {
+                let known = match offsets.facts(open.keys().cloned().collect()).await {
+                    Ok(known) => known,
+                    Err(reason) => {
+                        trouble.set(format!("where partitions begin: {reason}"));
+                        Vec::new()
+                    }
+                };
+                for (partition, facts) in known {
+                    match facts {
+                        Err(reason) => trouble.set(format!("where a partition begins: {reason}")),
+                        Ok(facts) => {
+                            if let Some(ticket) = open.remove(&partition) {
+                                drop(answers.send(Answer::Facts(partition, ticket, facts)));
+                            }
+                        }
+                    }
+                }
+                if open.is_empty() {
+                    return;
+                }
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
+        });
+    }
+
+    fn begin(&mut self, partitions: &[(TopicPartition, Offset)]) {
+        for (partition, offset) in partitions {
+            tracing::info!(%partition, %offset, "consuming");
+        }
+        self.try_kafka("begin to consume", |lane| lane.source.begin(partitions));
+    }
+
+    /// Hands the client the commits of this turn, in one request.
+    pub(super) fn send_commits(&mut self) {
+        if self.commits.is_empty() {
+            return;
+        }
+        let commits = std::mem::take(&mut self.commits);
+        let Err(error) = self.source.commit(&commits) else { return };
+        // The client refused to take them, so the broker will not hear of them.
+        for commit in commits {
+            let answer = CommitAnswer::NotNow(error.to_string());
+            self.handle(Event::Committed { partition: commit.partition, answer });
+        }
+    }
+
+    fn publish(&mut self, publish: Publish) {
+        let Some(batch) = self.sealing.take(publish.batch) else { return };
+        let (publisher, lost) = (self.shared.publisher.clone(), Arc::clone(&self.lost));
+        let (answers, task) = (self.answers.0.clone(), publish.clone());
+        let job = self.shared.runtime.spawn(async move {
+            let result = publisher.publish(batch, &task, &lost).await;
+            drop(answers.send(Answer::Published(task.partition, task.batch, result)));
+        });
+        self.publishing.under_way.insert(publish.partition.clone(), (publish, job.abort_handle()));
+    }
+
+    pub(super) fn published(&mut self, partition: TopicPartition, batch: BatchId, result: Result<u64, String>) {
+        if self.publishing.under_way.get(&partition).is_some_and(|(publish, _)| publish.batch == batch) {
+            self.publishing.under_way.remove(&partition);
+        }
+        match result {
+            Ok(bytes) => {
+                self.publishing.stored.insert(batch, bytes);
+                self.handle(Event::Published { partition, batch });
+            }
+            Err(reason) => self.handle(Event::Refused { partition, batch, reason }),
+        }
+    }
+
+    fn finish(&mut self, partition: &TopicPartition, batch: BatchId, outcome: Outcome, records: u64) {
+        let bytes = self.publishing.stored.remove(&batch).unwrap_or_default();
+        let rows = outcome.rows();
+        let files = outcome.files.len() as u64;
+        tracing::info!(
+            %partition, records, rows, files, bytes,
+            dead_letters = outcome.dead_letter_count(), skipped = outcome.skipped,
+            "batch committed"
+        );
+        let committed =
+            Committed { rows, files, bytes, dead_letters: outcome.dead_letters, skipped: outcome.skipped };
+        self.shared.status.committed(&partition.topic, &committed);
+    }
+
+    fn abandon(&mut self, partition: &TopicPartition) {
+        if let Some((publish, job)) = self.publishing.under_way.remove(partition) {
+            tracing::warn!(%partition, first = %publish.first, end = %publish.end, "batch abandoned");
+            job.abort();
+        }
+        self.held.remove(partition);
+        self.sealing.abandon(partition);
+    }
+
+    fn report_lost(&self, partition: &TopicPartition, first: Offset, end: Offset) {
+        tracing::error!(%partition, %first, %end, "records were gone before they were read");
+        self.shared.status.lost(&partition.topic, first.distance_to(end));
+    }
+
+    fn show_hold(&self, partition: &TopicPartition, reason: Option<String>) {
+        if let Some(reason) = &reason {
+            tracing::error!(%partition, reason, "held");
+        }
+        self.status.hold(partition, reason);
+    }
+
+    fn give_up(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.held.remove(partition);
+        }
+        // Without its partitions the client may forget a topic, and give its handle to another.
+        self.last = None;
+        self.try_kafka("give up", |lane| lane.source.give_up(partitions));
+        self.status.membership(Membership::Member(self.core.partitions().count()));
+    }
+
+    /// Leaves the group; the revocation that follows gives everything up, and then it is joined again.
+    fn rejoin(&mut self, reason: &str) {
+        if self.rejoin_at.is_some() {
+            return;
+        }
+        tracing::warn!(reason, "leaving the group to join it anew");
+        self.rejoin_at = Some(self.shared.clock.monotonic() + STAY_OUT);
+        self.status.membership(Membership::Joining);
+        self.source.unsubscribe();
+    }
+}

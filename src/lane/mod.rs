@@ -1,0 +1,535 @@
+//! The driver of one lane: an OS thread with one consumer, which binds the core to the world.
+//!
+//! Each turn it serves the client, takes records, places them, hands the core what happened, and does what the core
+//! says. Nothing in a turn waits for the network: what does runs on the async runtime and answers through a channel. So
+//! the consumer is polled many times a second, whatever else is slow.
+
+mod actions;
+mod batch;
+mod place;
+mod publish;
+mod schemas;
+mod seal;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::actions::Publishing;
+use self::batch::Batch;
+use self::place::{Placed, Placer};
+pub(crate) use self::publish::Publisher;
+use self::schemas::Schemas;
+use self::seal::Sealing;
+use crate::avro::codec::Compressor;
+use crate::avro::timestamp::Candidate;
+use crate::budget::{Account, Budget};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::core::batch::{BatchId, Limits, Run, SealReason};
+use crate::core::start::{Facts, StartPolicy};
+use crate::core::{self, Commit, Event, Memory, Now, Ticket};
+use crate::registry::cache::{Lookup, SchemaCache};
+use crate::source::consumer::{Source, SourceEvent};
+use crate::source::offsets::Offsets;
+use crate::source::{PartitionError, Record, TopicHandle};
+use crate::telemetry::status::{LaneStatus, Membership, Status};
+use crate::telemetry::troubles::{Dependency, Trouble, Troubles};
+use crate::types::{Offset, SchemaId, TopicPartition};
+
+/// The most records of one take: enough to be worth the call, few enough that a turn is short.
+const TAKE: usize = 2_000;
+/// How long a turn waits for records when there is nothing else to do.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// How often positions are looked at and the lane's state is published.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// How long a trouble that the client reported stands when nothing more is heard of it.
+const TROUBLE_STANDS: Duration = Duration::from_secs(30);
+
+/// What the lanes of a process share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) publisher: Publisher,
+    pub(crate) schemas: SchemaCache,
+    pub(crate) offsets: Offsets,
+    pub(crate) budget: Budget,
+    pub(crate) status: Status,
+    pub(crate) troubles: Troubles,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The topics to consume, once they are known.
+    pub(crate) topics: watch::Receiver<Arc<[String]>>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+/// What the runtime answers to a lane.
+#[derive(Debug)]
+enum Answer {
+    Schema(SchemaId, Lookup),
+    Facts(TopicPartition, Ticket, Facts),
+    Published(TopicPartition, BatchId, Result<u64, String>),
+}
+
+/// What a lane holds of one partition.
+#[derive(Debug, Default)]
+struct Held<'s> {
+    /// Records that were delivered and can't be placed yet.
+    stash: VecDeque<Record<'s>>,
+    batch: Option<Batch>,
+    /// The schema that the first record of the stash waits for.
+    waiting: Option<SchemaId>,
+    /// The registry said that it doesn't know this id: to be declared in the batch of the record that has it.
+    unknown: Option<SchemaId>,
+}
+
+/// Runs a lane until the process is asked to stop and everything is flushed.
+///
+/// # Errors
+/// A sentence, when the client refuses its configuration or can't go on.
+pub(crate) fn run(shared: &Shared, index: usize) -> Result<(), String> {
+    let source = Source::open(&shared.config, index).map_err(|error| error.to_string())?;
+    let ended = Lane::new(shared, index, &source).run();
+    // The lane's records are gone by now: the client can't end before they are.
+    source.leave();
+    ended
+}
+
+struct Lane<'s> {
+    shared: &'s Shared,
+    source: &'s Source,
+    core: core::Lane,
+    held: BTreeMap<TopicPartition, Held<'s>>,
+    /// The records of one take; empty between turns.
+    taken: Vec<Record<'s>>,
+    /// The partition of the last record, so that its name isn't looked up for each.
+    last: Option<(TopicHandle, TopicPartition)>,
+    schemas: Schemas,
+    lookups: Vec<SchemaId>,
+    compressor: Compressor,
+    sealing: Sealing,
+    publishing: Publishing,
+    commits: Vec<Commit>,
+    answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
+    topics: watch::Receiver<Arc<[String]>>,
+    /// Tells the publisher that the partitions belong to somebody else.
+    lost: Arc<AtomicBool>,
+    rejoin_at: Option<Duration>,
+    leaving: bool,
+    report_at: Duration,
+    trouble: Trouble,
+    trouble_until: Duration,
+    status: LaneStatus,
+    /// What librdkafka's fetches and the compressor may take.
+    _reserve: Account,
+}
+
+impl<'s> Lane<'s> {
+    fn new(shared: &'s Shared, index: usize, source: &'s Source) -> Self {
+        let config = &shared.config;
+        let compressor = Compressor::new(config.codec);
+        let mut reserve = shared.budget.account();
+        reserve.set(Source::fetch_reserve(config) + compressor.memory());
+        let processing = config.timestamp.candidates().contains(&Candidate::Processing).then_some(config.layout.granularity);
+        let settings = core::Settings {
+            limits: Limits { batch: config.batch.clone(), processing },
+            layout: (*shared.publisher.layout).clone(),
+            start: StartPolicy { start: config.start, out_of_range: config.out_of_range },
+            grace: config.rebalance_grace,
+            shutdown_deadline: config.shutdown_deadline,
+        };
+        Self {
+            shared,
+            source,
+            core: core::Lane::new(settings),
+            held: BTreeMap::new(),
+            taken: Vec::with_capacity(TAKE),
+            last: None,
+            schemas: Schemas::default(),
+            lookups: Vec::new(),
+            compressor,
+            sealing: Sealing::default(),
+            publishing: Publishing::default(),
+            commits: Vec::new(),
+            answers: mpsc::channel(),
+            topics: shared.topics.clone(),
+            lost: Arc::default(),
+            rejoin_at: None,
+            leaving: false,
+            report_at: Duration::ZERO,
+            trouble: shared.troubles.open(Dependency::Kafka),
+            trouble_until: Duration::ZERO,
+            status: shared.status.lane(index),
+            _reserve: reserve,
+        }
+    }
+
+    fn run(mut self) -> Result<(), String> {
+        self.status.membership(Membership::Joining);
+        let topics = self.topics.borrow_and_update().clone();
+        self.subscribe(&topics)?;
+        while !self.leaving {
+            self.turn()?;
+        }
+        self.status.membership(Membership::Leaving);
+        self.status.partitions(Vec::new());
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: self.shared.clock.now(), monotonic: self.shared.clock.monotonic() }
+    }
+
+    fn turn(&mut self) -> Result<(), String> {
+        self.status.polled();
+        for event in self.source.poll() {
+            self.source_event(event)?;
+        }
+        self.lost.store(self.source.assignment_lost(), Ordering::Relaxed);
+        while let Ok(answer) = self.answers.1.try_recv() {
+            self.answer(answer);
+        }
+        if self.shared.stop.is_cancelled() {
+            self.handle(Event::Shutdown);
+        }
+        self.keep_subscription()?;
+        self.take();
+        self.seal_a_slice();
+        self.report();
+        let memory = Memory { used: self.shared.budget.used(), limit: self.shared.budget.limit() };
+        let actions = self.core.tick(self.now(), memory);
+        self.perform(actions);
+        self.place_stashed();
+        self.send_commits();
+        Ok(())
+    }
+
+    /// Hands the core an event, and does what it says.
+    fn handle(&mut self, event: Event) {
+        let actions = self.core.handle(self.now(), event);
+        self.perform(actions);
+    }
+
+    fn source_event(&mut self, event: SourceEvent) -> Result<(), String> {
+        match event {
+            SourceEvent::Assigned(partitions) => {
+                tracing::info!(partitions = names(&partitions), "assigned");
+                self.source.acknowledge().map_err(|error| error.to_string())?;
+                self.rejoin_at = None;
+                self.handle(Event::Assigned(partitions));
+                self.status.membership(Membership::Member(self.core.partitions().count()));
+            }
+            SourceEvent::Revoked(partitions) => {
+                tracing::info!(partitions = names(&partitions), "revoked");
+                self.handle(Event::Revoked(partitions));
+            }
+            SourceEvent::Lost(partitions) => {
+                tracing::warn!(partitions = names(&partitions), "lost: another member owns them already");
+                self.handle(Event::Lost(partitions));
+            }
+            SourceEvent::Committed(answers) => {
+                for (partition, answer) in answers {
+                    match &answer {
+                        core::CommitAnswer::Accepted => self.trouble.clear(),
+                        other => self.kafka_trouble(format!("offset commit of {partition}: {other:?}")),
+                    }
+                    self.handle(Event::Committed { partition, answer });
+                }
+            }
+            SourceEvent::Trouble(what) => self.kafka_trouble(what),
+            SourceEvent::Fatal(what) => return Err(format!("the Kafka client can't go on: {what}")),
+        }
+        Ok(())
+    }
+
+    fn kafka_trouble(&mut self, what: String) {
+        self.trouble.set(what);
+        self.trouble_until = self.shared.clock.monotonic() + TROUBLE_STANDS;
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Facts(partition, ticket, facts) => self.handle(Event::Resolved { partition, ticket, facts }),
+            Answer::Schema(id, lookup) => self.learn(id, lookup),
+            Answer::Published(partition, batch, result) => self.published(partition, batch, result),
+        }
+    }
+
+    /// Takes what the registry says of an id to the partitions that wait for it.
+    fn learn(&mut self, id: SchemaId, lookup: Lookup) {
+        self.lookups.retain(|asked| *asked != id);
+        let known = self.schemas.learn(id, lookup, &self.shared.config.timestamp);
+        let waiting = self.held.iter_mut().filter(|(_, held)| held.waiting == Some(id));
+        let mut ready = Vec::new();
+        for (partition, held) in waiting {
+            held.waiting = None;
+            held.unknown = (!known).then_some(id);
+            ready.push(partition.clone());
+        }
+        for partition in ready {
+            self.handle(Event::Waiting(partition, false));
+        }
+    }
+
+    /// Subscribes to other topics when they change, and again after the group was left on purpose.
+    fn keep_subscription(&mut self) -> Result<(), String> {
+        let changed = self.topics.has_changed().unwrap_or(false);
+        let rejoin = self.rejoin_at.is_some_and(|at| {
+            self.shared.clock.monotonic() >= at && self.core.partitions().next().is_none()
+        });
+        if rejoin || changed && self.rejoin_at.is_none() {
+            self.rejoin_at = None;
+            let topics = self.topics.borrow_and_update().clone();
+            self.subscribe(&topics)?;
+        }
+        Ok(())
+    }
+
+    fn subscribe(&self, topics: &[String]) -> Result<(), String> {
+        // An empty subscription is an error to the client, and to us a group that nobody has sent events to yet.
+        if topics.is_empty() {
+            return Ok(());
+        }
+        self.source.subscribe(topics).map_err(|error| error.to_string())
+    }
+
+    /// Takes records and places them, as far as they can be.
+    fn take(&mut self) {
+        let busy = self.sealing.is_busy() || !self.ready().is_empty();
+        let wait = if busy { Duration::ZERO } else { IDLE_WAIT };
+        let mut taken = std::mem::take(&mut self.taken);
+        self.source.take(&mut taken, TAKE, wait);
+        self.status.polled();
+        let mut records = taken.drain(..).peekable();
+        while let Some(first) = records.peek() {
+            if let Some(error) = first.error() {
+                self.partition_error(first, error);
+                records.next();
+                continue;
+            }
+            let partition = self.partition_of(first);
+            let (topic, index) = (first.topic_handle(), first.partition());
+            let mut run = std::iter::from_fn(|| {
+                records.next_if(|next| {
+                    next.topic_handle() == topic && next.partition() == index && next.error().is_none()
+                })
+            });
+            let held = self.held.entry(partition.clone()).or_default();
+            if held.stash.is_empty() {
+                self.place(&partition, &mut run);
+            }
+            match self.held.get_mut(&partition) {
+                Some(held) => held.stash.extend(run),
+                None => run.for_each(drop),
+            }
+        }
+        drop(records);
+        self.taken = taken;
+    }
+
+    fn partition_of(&mut self, record: &Record<'_>) -> TopicPartition {
+        match &self.last {
+            Some((topic, partition))
+                if *topic == record.topic_handle() && partition.partition == record.partition() =>
+            {
+                partition.clone()
+            }
+            _ => {
+                let partition = TopicPartition::new(record.topic(), record.partition());
+                self.last = Some((record.topic_handle(), partition.clone()));
+                partition
+            }
+        }
+    }
+
+    fn partition_error(&mut self, record: &Record<'_>, error: PartitionError) {
+        let partition = TopicPartition::new(record.topic(), record.partition());
+        if error.is_out_of_range() {
+            self.handle(Event::OutOfRange(partition));
+        } else {
+            self.shared.status.consume_failed(&partition.topic, 1);
+            self.kafka_trouble(format!("{partition}: {error}"));
+        }
+    }
+
+    /// The partitions with records that waited for nothing but a turn.
+    fn ready(&self) -> Vec<TopicPartition> {
+        let stashed = self.held.iter().filter(|(_, held)| !held.stash.is_empty() && held.waiting.is_none());
+        stashed.map(|(partition, _)| partition).filter(|partition| self.core.takes(partition)).cloned().collect()
+    }
+
+    /// Goes on with records that had to wait.
+    fn place_stashed(&mut self) {
+        for partition in self.ready() {
+            let Some(held) = self.held.get_mut(&partition) else { continue };
+            let mut stash = std::mem::take(&mut held.stash);
+            let mut records = std::iter::from_fn(|| stash.pop_front());
+            self.place(&partition, &mut records);
+            if let Some(held) = self.held.get_mut(&partition) {
+                // What couldn't be placed was put back by now; the rest stands behind it.
+                held.stash.append(&mut stash);
+            }
+        }
+    }
+
+    /// Places `records`, all of `partition`, until they end or one can't be placed; that one goes to the stash.
+    fn place(&mut self, partition: &TopicPartition, records: &mut dyn Iterator<Item = Record<'s>>) {
+        let mut next = records.next();
+        while let Some(record) = next.take() {
+            let Some(filling) = self.core.fill(partition, self.now()) else {
+                return self.put_back(partition, record);
+            };
+            let Some(held) = self.held.get_mut(partition) else { return };
+            held.batch.take_if(|batch| batch.id != filling.batch);
+            let batch = held
+                .batch
+                .get_or_insert_with(|| Batch::new(filling.batch, filling.instant, self.shared.budget.account()));
+            if let Some(id) = held.unknown.take() {
+                if self.core.declare_unknown(partition, id) {
+                    batch.declare_unknown(id);
+                } else {
+                    held.unknown = Some(id);
+                    let run = Run { full: Some(SealReason::UnknownIds), ..run_so_far(batch) };
+                    next = Some(record);
+                    self.handle(Event::Took { partition: partition.clone(), run });
+                    continue;
+                }
+            }
+            let mut placer = Placer {
+                config: &self.shared.config,
+                schemas: &mut self.schemas,
+                compressor: &mut self.compressor,
+            };
+            let placed = place_run(&mut placer, partition, batch, record, records, filling.room);
+            self.shared.status.consumed(&partition.topic, placed.run.records, placed.bytes);
+            next = placed.rest;
+            self.handle(Event::Took { partition: partition.clone(), run: placed.run });
+            if let (Some(id), Some(record)) = (placed.wait, next.take_if(|_| placed.wait.is_some())) {
+                self.put_back(partition, record);
+                return self.look_up(partition, id);
+            }
+            next = next.or_else(|| records.next());
+        }
+    }
+
+    fn put_back(&mut self, partition: &TopicPartition, record: Record<'s>) {
+        // A partition that the core doesn't know was given up: what still comes of it is dropped.
+        if self.core.partitions().any(|owned| owned == partition) {
+            self.held.entry(partition.clone()).or_default().stash.push_front(record);
+        } else {
+            self.held.remove(partition);
+        }
+    }
+
+    fn look_up(&mut self, partition: &TopicPartition, id: SchemaId) {
+        if let Some(held) = self.held.get_mut(partition) {
+            held.waiting = Some(id);
+        }
+        self.handle(Event::Waiting(partition.clone(), true));
+        if self.lookups.contains(&id) {
+            return;
+        }
+        self.lookups.push(id);
+        let (schemas, answers) = (self.shared.schemas.clone(), self.answers.0.clone());
+        self.shared.runtime.spawn(async move {
+            let lookup = schemas.lookup(id).await;
+            // A lane that has ended needs no answer.
+            drop(answers.send(Answer::Schema(id, lookup)));
+        });
+    }
+
+    /// Publishes how far everything is durable, and tells the core of positions behind the last record.
+    fn report(&mut self) {
+        let now = self.shared.clock.monotonic();
+        if now < self.report_at {
+            return;
+        }
+        self.report_at = now + REPORT_EVERY;
+        if now >= self.trouble_until {
+            self.trouble.clear();
+        }
+        for (partition, position) in self.source.positions() {
+            if self.held.get(&partition).is_none_or(|held| held.stash.is_empty()) {
+                self.handle(Event::Position { partition, position });
+            }
+        }
+        let mut durables: Vec<_> = self.core.durables().collect();
+        for durable in &mut durables {
+            let stashed = self.held.get(&durable.partition).and_then(|held| held.stash.front());
+            durable.oldest = durable.oldest.or_else(|| stashed.and_then(Record::timestamp));
+        }
+        self.status.partitions(durables);
+    }
+}
+
+/// What [`place_run`] did.
+struct PlacedRun<'s> {
+    run: Run,
+    bytes: u64,
+    /// The record that couldn't be placed.
+    rest: Option<Record<'s>>,
+    /// The schema that it waits for.
+    wait: Option<SchemaId>,
+}
+
+/// Places `first` and what follows in `batch`, at most `room` records.
+fn place_run<'s>(
+    placer: &mut Placer<'_>,
+    partition: &TopicPartition,
+    batch: &mut Batch,
+    first: Record<'s>,
+    records: &mut dyn Iterator<Item = Record<'s>>,
+    room: u64,
+) -> PlacedRun<'s> {
+    let mut done = PlacedRun { run: Run::default(), bytes: 0, rest: None, wait: None };
+    done.run.first_timestamp = first.timestamp();
+    let mut next = Some(first);
+    while let Some(record) = next.take() {
+        match placer.place(&record, partition, batch) {
+            Placed::Done => {
+                done.run.records += 1;
+                done.run.end = record.offset().next();
+                done.bytes += record.value().map_or(0, <[u8]>::len) as u64;
+            }
+            Placed::Wait(id) => {
+                done.wait = Some(id);
+                done.rest = Some(record);
+                break;
+            }
+            Placed::Full(reason) => {
+                done.run.full = Some(reason);
+                done.rest = Some(record);
+                break;
+            }
+        }
+        if done.run.records < room {
+            next = records.next();
+        }
+    }
+    let so_far = run_so_far(batch);
+    done.run.files = so_far.files;
+    done.run.bytes = so_far.bytes;
+    done.run.memory = so_far.memory;
+    done
+}
+
+fn run_so_far(batch: &mut Batch) -> Run {
+    Run {
+        end: Offset(0),
+        records: 0,
+        first_timestamp: None,
+        files: batch.files.len(),
+        bytes: batch.bytes(),
+        memory: batch.account(),
+        full: None,
+    }
+}
+
+fn names(partitions: &[TopicPartition]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,126 @@
+//! One record's fate: a row in a file, a dead letter, or skipped. A function of the record, its schema and the batch's
+//! intent, of nothing else: an outage is not a decision.
+
+use bytes::Bytes;
+
+use super::batch::Batch;
+use super::schemas::{Schemas, Usable, Verdict};
+use crate::avro::codec::Compressor;
+use crate::avro::wire;
+use crate::config::Config;
+use crate::core::batch::SealReason;
+use crate::core::layout::{Hour, NullPolicy};
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::source::Record;
+use crate::types::{SchemaId, TopicPartition};
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// It is in the batch: stored, dead-lettered or skipped.
+    Done,
+    /// Nothing yet: its schema is to be looked up first.
+    Wait(SchemaId),
+    /// Nothing: only another batch can take it.
+    Full(SealReason),
+}
+
+/// What a lane needs to place records, whatever their partition.
+pub(super) struct Placer<'a> {
+    pub(super) config: &'a Config,
+    pub(super) schemas: &'a mut Schemas,
+    pub(super) compressor: &'a mut Compressor,
+}
+
+impl Placer<'_> {
+    /// Places `record` in `batch`.
+    pub(super) fn place(
+        &mut self,
+        record: &Record<'_>,
+        partition: &TopicPartition,
+        batch: &mut Batch,
+    ) -> Placed {
+        let bad = |batch: &mut Batch, reason, exception, schema_id| {
+            batch.add_dead_letter(dead_letter(record, partition, reason, exception, schema_id));
+            Placed::Done
+        };
+        let Some(value) = record.value() else {
+            match self.config.nulls {
+                NullPolicy::Skip => batch.skip(),
+                NullPolicy::DeadLetter => {
+                    return bad(batch, Reason::NullValue, "the message has no value".to_owned(), None);
+                }
+            }
+            return Placed::Done;
+        };
+        let most = self.config.batch.max_record_bytes;
+        if value.len() > most {
+            let exception = format!("the value has {} bytes, more than batch.max_record_bytes = {most}", value.len());
+            return bad(batch, Reason::TooLarge, exception, None);
+        }
+        let (id, datum) = match wire::split(value) {
+            Ok(split) => split,
+            Err(error) => return bad(batch, Reason::WireHeader, error.to_string(), None),
+        };
+        if batch.is_unknown(id) {
+            let exception = format!("the schema registry doesn't know schema id {id}");
+            return bad(batch, Reason::UnknownSchema, exception, Some(id));
+        }
+        let Some(verdict) = self.schemas.get(id) else { return Placed::Wait(id) };
+        let usable = match &**verdict {
+            Verdict::Usable(usable) => usable,
+            Verdict::Unusable(why) => {
+                let exception = format!("schema id {id} can't be used: {why}");
+                return bad(batch, Reason::UnusableSchema, exception, Some(id));
+            }
+        };
+        match hour_of(self.config, usable, datum, record, batch) {
+            Err((reason, exception)) => bad(batch, reason, exception, Some(id)),
+            Ok(hour) => match batch.file(hour, &usable.schema, self.config.batch.max_files) {
+                None => Placed::Full(SealReason::Files),
+                Some(file) => {
+                    batch.append(file, datum, self.compressor);
+                    Placed::Done
+                }
+            },
+        }
+    }
+}
+
+/// Checks the datum, and says which hour it belongs to.
+fn hour_of(
+    config: &Config,
+    usable: &Usable,
+    datum: &[u8],
+    record: &Record<'_>,
+    batch: &Batch,
+) -> Result<Hour, (Reason, String)> {
+    let fields = usable.program.walk(datum).map_err(|error| {
+        let exception = format!("the datum doesn't match schema id {}: {error}", usable.schema.id());
+        (Reason::InvalidDatum, exception)
+    })?;
+    let time = config.timestamp.resolve(&fields, record.timestamp(), batch.instant);
+    let time = time.map_err(|exception| (Reason::NoTimestamp, exception))?;
+    Ok(Hour::of(time, config.layout.granularity))
+}
+
+fn dead_letter(
+    record: &Record<'_>,
+    partition: &TopicPartition,
+    reason: Reason,
+    exception: String,
+    schema_id: Option<SchemaId>,
+) -> DeadLetter {
+    let headers = record.headers().into_iter().map(|(name, value)| (name, value.map(Bytes::from)));
+    DeadLetter {
+        source: partition.clone(),
+        offset: record.offset(),
+        timestamp: record.timestamp(),
+        key: record.key().map(Bytes::copy_from_slice),
+        headers: headers.collect(),
+        value: record.value().map(Bytes::copy_from_slice),
+        schema_id,
+        reason,
+        exception,
+    }
+}

@@ -1,0 +1,49 @@
+//! How long one call to a store may take before it counts as failed: a fixed part for the answer and a part for
+//! the bytes to get there.
+
+use std::time::Duration;
+
+/// A floor under which a store counts as unavailable.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For connecting, signing in, the store's own work and its answer.
+    pub answer: Duration,
+    /// The slowest transfer that is still waited for, in bytes per second; at least 1.
+    pub bytes_per_second: u64,
+}
+
+impl Patience {
+    /// The limit for one request with a body of `len` bytes.
+    #[must_use]
+    pub fn for_request(&self, len: u64) -> Duration {
+        self.answer + Duration::from_secs(len.div_ceil(self.bytes_per_second.max(1)))
+    }
+
+    /// The limit for a whole put of `len` bytes, whatever requests it consists of: a put that is refused for a
+    /// lack of conditional writes sends its bytes twice, and lookups and the ends of a multipart upload add
+    /// answers. It is only there for a call that hangs; the store's own limits come first.
+    #[must_use]
+    pub fn for_put(&self, len: u64) -> Duration {
+        self.for_request(len) * 2 + self.answer * 4
+    }
+}
+
+impl Default for Patience {
+    /// 30 s, and 256 KiB/s: 16 uploads at once over a 32 Mbit/s line are slow, not failed.
+    fn default() -> Self {
+        Self { answer: Duration::from_secs(30), bytes_per_second: 256 * 1024 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_larger_body_then_it_is_waited_for_longer() {
+        let patience = Patience { answer: Duration::from_secs(30), bytes_per_second: 1024 };
+        assert_eq!(patience.for_request(0), Duration::from_secs(30));
+        assert_eq!(patience.for_request(1025), Duration::from_secs(32));
+        assert_eq!(patience.for_put(1025), Duration::from_secs(184));
+    }
+}

@@ -1,0 +1,138 @@
+//! A store that is waited for: each call is repeated until it succeeds or only a person can help.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::patience::Patience;
+use super::{Body, Digest, ObjectInfo, Sink, SinkError, Stored};
+use crate::retry::until_final;
+use crate::telemetry::troubles::{Dependency, Troubles};
+
+/// Repeats the calls of another store, with backoff, until they succeed or end in a [`SinkError::Conflict`]; the
+/// reason for waiting stands in [`Troubles`] meanwhile. Each attempt is bounded by [`Patience::for_put`].
+///
+/// A streaming put is passed through as it is: its pieces are gone once they are taken, so the caller makes them
+/// again and starts over (with [`until_final`], for example).
+#[derive(Debug)]
+pub struct Retrying {
+    inner: Arc<dyn Sink>,
+    troubles: Troubles,
+    patience: Patience,
+}
+
+impl Retrying {
+    /// Waits for `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Sink>, troubles: Troubles) -> Self {
+        Self::with_patience(inner, troubles, Patience::default())
+    }
+
+    /// Waits for `inner`, with other limits on each attempt.
+    #[must_use]
+    pub fn with_patience(inner: Arc<dyn Sink>, troubles: Troubles, patience: Patience) -> Self {
+        Self { inner, troubles, patience }
+    }
+}
+
+#[async_trait]
+impl Sink for Retrying {
+    async fn put(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
+        let what = format!("put {key}");
+        let timeout = self.patience.for_put(body.len());
+        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, || {
+            self.inner.put(key, digest, body.clone())
+        })
+        .await
+    }
+
+    async fn put_streaming(
+        &self,
+        key: &str,
+        digest: Digest,
+        pieces: BoxStream<'static, Result<Bytes, SinkError>>,
+    ) -> Result<Stored, SinkError> {
+        self.inner.put_streaming(key, digest, pieces).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
+        let what = format!("look up {key}");
+        let timeout = self.patience.for_put(0);
+        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, || {
+            self.inner.head(key)
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fault::{Fault, Faulty};
+    use super::super::memory::MemorySink;
+    use super::*;
+
+    fn retrying(faults: impl IntoIterator<Item = (u64, Fault)>) -> (Retrying, Arc<MemorySink>, Troubles) {
+        let memory = Arc::new(MemorySink::new());
+        let troubles = Troubles::default();
+        let faulty = Arc::new(Faulty::planned(memory.clone(), faults));
+        let patience = Patience { answer: Duration::from_millis(20), bytes_per_second: u64::MAX };
+        (Retrying::with_patience(faulty, troubles.clone(), patience), memory, troubles)
+    }
+
+    fn body() -> Body {
+        Body::new(vec![Bytes::from_static(b"rows")])
+    }
+
+    #[tokio::test]
+    async fn given_a_store_that_fails_at_first_then_the_put_is_repeated_until_it_is_done() {
+        let (sink, memory, troubles) = retrying([(1, Fault::Refused), (2, Fault::Refused)]);
+        assert_eq!(sink.put("a", Digest(1), body()).await.unwrap(), Stored::Created);
+        assert_eq!(memory.puts(), 1);
+        assert!(troubles.lines().is_empty());
+    }
+
+    #[tokio::test]
+    async fn given_a_lost_answer_then_the_repeated_put_finds_the_object_there() {
+        let (sink, memory, _) = retrying([(1, Fault::AnswerLost)]);
+        assert_eq!(sink.put("a", Digest(1), body()).await.unwrap(), Stored::AlreadyThere);
+        assert_eq!(memory.puts(), 2);
+    }
+
+    #[tokio::test]
+    async fn given_a_call_that_hangs_then_it_is_given_up_and_repeated() {
+        let (sink, _, _) = retrying([(1, Fault::Hang), (2, Fault::Hang)]);
+        assert_eq!(sink.head("a").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn given_a_conflict_then_it_is_handed_back_at_once() {
+        let (sink, memory, troubles) = retrying([]);
+        memory.put_foreign("a", body());
+        let error = sink.put("a", Digest(1), body()).await.unwrap_err();
+        assert!(error.is_final());
+        assert_eq!(memory.puts(), 1);
+        assert!(troubles.lines().is_empty());
+    }
+
+    #[tokio::test]
+    async fn given_an_outage_then_its_reason_stands_among_the_troubles_meanwhile() {
+        let (sink, _, troubles) = retrying((1..1000).map(|call| (call, Fault::Refused)));
+        let put = sink.put("a", Digest(1), body());
+        let watch = async {
+            while troubles.lines().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            troubles.lines()
+        };
+        let lines = tokio::select! {
+            outcome = put => panic!("done during the outage: {outcome:?}"),
+            lines = watch => lines,
+        };
+        assert!(lines.len() == 1 && lines[0].starts_with("sink: put a: "), "{lines:?}");
+        assert!(troubles.lines().is_empty(), "over when the call is dropped");
+    }
+}

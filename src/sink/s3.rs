@@ -1,0 +1,482 @@
+//! S3, and stores that speak its protocol. The only file that names the S3 client.
+//!
+//! - Every write is conditional (`If-None-Match: *`). 412 is not "done" by itself: the digests are compared. A store
+//!   without conditional writes (501) is asked first and then written to plainly, which leaves the moment between
+//!   the two unguarded; that is logged once. (A store that *ignores* the condition cannot be noticed.)
+//! - Each call is one attempt: the client's own retries are off, [`super::retry::Retrying`] repeats. Each request
+//!   has a limit by its size ([`Patience`]) on all of it, connecting within [`CONNECT`] included; no separate read
+//!   timeout, since the client's would also count the time that sending the body takes. The client's protection
+//!   against stalled transfers stays on, and ends a dead upload much earlier.
+//! - Bodies are sent in their pieces, unsigned (the signature covers the headers; TLS or the private network covers
+//!   the rest) and without a checksum unless the store insists: hashing them costs more than compressing them.
+//! - Large and streamed bodies go up in parts and appear when they are complete. An upload that is not completed is
+//!   aborted, but nothing can abort that of a process that died: give the bucket a lifecycle rule that aborts
+//!   incomplete multipart uploads after a day.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, Credentials, Region, RequestChecksumCalculation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption, StorageClass,
+};
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+
+use super::parts::{FIRST_PART, MAX_PARTS, Parts};
+use super::patience::Patience;
+use super::pieces::Pieces;
+use super::refusal::{Meaning, Refusal};
+use super::{Body, DIGEST_METADATA, Digest, ObjectInfo, OpenError, Sink, SinkError, Stored, verdict};
+use crate::config::{S3Config, Secret};
+
+/// What the objects are said to be. IANA knows no type for container files; readers go by the key.
+const CONTENT_TYPE: &str = "application/avro";
+
+/// A larger body, in bytes, goes up in parts. S3 itself allows 5 GiB in one request, of which all is lost when
+/// the last byte is.
+const LARGEST_SINGLE_PUT: u64 = 64 << 20;
+
+/// The limit on making a connection, TLS included.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Signs for stores that have no regions, when none is configured.
+const NO_REGION: &str = "us-east-1";
+
+/// A bucket.
+pub struct S3Sink {
+    client: Client,
+    bucket: String,
+    /// The bucket and the endpoint, for messages.
+    place: String,
+    storage_class: Option<StorageClass>,
+    acl: Option<ObjectCannedAcl>,
+    sse: Option<ServerSideEncryption>,
+    kms_key_id: Option<String>,
+    patience: Patience,
+    /// The store has been found to have no conditional writes.
+    unconditional: AtomicBool,
+}
+
+impl S3Sink {
+    /// A bucket, with credentials from the ordinary chain (environment, profile, web identity, ECS, EC2). They are
+    /// looked for when the first request is made, and renewed by themselves.
+    pub async fn new(config: &S3Config) -> Result<Self, OpenError> {
+        Self::load(config, aws_config::defaults(BehaviorVersion::latest())).await
+    }
+
+    /// A bucket, with these credentials instead of the chain's.
+    pub async fn with_credentials(
+        config: &S3Config,
+        access_key: &str,
+        secret_key: &Secret,
+    ) -> Result<Self, OpenError> {
+        let credentials = Credentials::new(access_key, secret_key.reveal(), None, None, "given");
+        let loader = aws_config::defaults(BehaviorVersion::latest()).credentials_provider(credentials);
+        Self::load(config, loader).await
+    }
+
+    async fn load(config: &S3Config, mut loader: ConfigLoader) -> Result<Self, OpenError> {
+        if let Some(region) = &config.region {
+            loader = loader.region(Region::new(region.clone()));
+        } else if config.endpoint.is_some() {
+            // Looking for a region may mean asking a metadata service that isn't there.
+            loader = loader.region(Region::from_static(NO_REGION));
+        }
+        Self::with_shared(config, &loader.load().await)
+    }
+
+    fn with_shared(config: &S3Config, shared: &SdkConfig) -> Result<Self, OpenError> {
+        if shared.region().is_none() {
+            let reason = "no region is configured, and neither the environment nor the profile has one";
+            return Err(OpenError { setting: "sink.region", reason: reason.to_owned() });
+        }
+        let mut client = Builder::from(shared)
+            .force_path_style(config.path_style)
+            .retry_config(RetryConfig::disabled())
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        client.set_endpoint_url(config.endpoint.clone().or_else(|| shared.endpoint_url().map(str::to_owned)));
+        Ok(Self {
+            client: Client::from_conf(client.build()),
+            bucket: config.bucket.clone(),
+            place: place(config),
+            storage_class: config.storage_class.as_deref().map(StorageClass::from),
+            acl: config.acl.as_deref().map(ObjectCannedAcl::from),
+            sse: config.sse.as_deref().map(ServerSideEncryption::from),
+            kms_key_id: config.kms_key_id.clone(),
+            patience: Patience::default(),
+            unconditional: AtomicBool::new(false),
+        })
+    }
+
+    /// The limits of a request that sends `len` bytes.
+    fn within(&self, len: u64) -> Builder {
+        let limits = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_timeout(self.patience.for_request(len))
+            .build();
+        Builder::new().timeout_config(limits)
+    }
+
+    fn unavailable(&self, doing: &str, key: &str, refusal: &Refusal) -> SinkError {
+        SinkError::Unavailable(format!("{doing} {key} in {}: {refusal}", self.place))
+    }
+}
+
+/// `bucket` and the endpoint without anything that might be a password.
+fn place(config: &S3Config) -> String {
+    let bucket = format!("bucket {}", config.bucket);
+    match config.endpoint.as_deref() {
+        Some(endpoint) => format!("{bucket} at {}", endpoint.rsplit('@').next().unwrap_or_default()),
+        None => bucket,
+    }
+}
+
+impl fmt::Debug for S3Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Sink").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Sink for S3Sink {
+    async fn put(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
+        if body.len() > LARGEST_SINGLE_PUT {
+            let pieces = body.pieces().to_vec();
+            return self.put_streaming(key, digest, stream::iter(pieces.into_iter().map(Ok)).boxed()).await;
+        }
+        self.put_whole(key, digest, body).await
+    }
+
+    /// Holds up to one part in memory: 8 MiB, and more only for objects of more than 8 GiB (`parts.rs`).
+    async fn put_streaming(
+        &self,
+        key: &str,
+        digest: Digest,
+        pieces: BoxStream<'static, Result<Bytes, SinkError>>,
+    ) -> Result<Stored, SinkError> {
+        // In a takeover most files are there already: one request instead of all the parts.
+        if let Some(stored) = self.compare(key, digest).await? {
+            return Ok(stored);
+        }
+        let mut parts = Parts::of(pieces);
+        let first = parts.next().await?;
+        if first.len() < FIRST_PART {
+            return self.put_whole(key, digest, first).await;
+        }
+        let mut upload = Upload::begin(self, key, digest).await?;
+        let mut part = first;
+        while !part.is_empty() {
+            upload.send(part).await?;
+            part = parts.next().await?;
+        }
+        upload.complete(digest).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
+        if let Some(found) = self.look_up(key).await? {
+            return Ok(Some(found));
+        }
+        // A HEAD has no body to say whether it is the object or the bucket that is missing.
+        let bucket = self.client.head_bucket().bucket(&self.bucket);
+        match bucket.customize().config_override(self.within(0)).send().await {
+            Ok(_) => Ok(None),
+            Err(error) => {
+                let mut refusal = refusal(&error);
+                if refusal.status == Some(404) {
+                    refusal.code = Some("NoSuchBucket".to_owned());
+                }
+                Err(self.unavailable("look up", key, &refusal))
+            }
+        }
+    }
+}
+
+impl S3Sink {
+    async fn put_whole(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
+        self.write_once("put", key, digest, |condition| self.put_object(key, digest, body.clone(), condition))
+            .await
+    }
+
+    async fn put_object(
+        &self,
+        key: &str,
+        digest: Digest,
+        body: Body,
+        condition: Condition,
+    ) -> Result<(), Refusal> {
+        let len = body.len();
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_if_none_match(condition.map(str::to_owned))
+            .content_type(CONTENT_TYPE)
+            .content_length(i64::try_from(len).unwrap_or(i64::MAX))
+            .metadata(DIGEST_METADATA, digest.to_string())
+            .set_storage_class(self.storage_class.clone())
+            .set_acl(self.acl.clone())
+            .set_server_side_encryption(self.sse.clone())
+            .set_ssekms_key_id(self.kms_key_id.clone())
+            .body(in_pieces(body))
+            .customize()
+            .disable_payload_signing()
+            .config_override(self.within(len))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| refusal(&error))
+    }
+
+    /// What every put ends in: makes `key` visible unless an object is there. `write` sends the request, with or
+    /// without the condition.
+    async fn write_once<F, Fut>(
+        &self,
+        doing: &str,
+        key: &str,
+        digest: Digest,
+        write: F,
+    ) -> Result<Stored, SinkError>
+    where
+        F: Fn(Condition) -> Fut + Send,
+        Fut: Future<Output = Result<(), Refusal>> + Send,
+    {
+        let known = self.unconditional.load(Ordering::Relaxed);
+        if !known {
+            match write(UNLESS_THERE).await {
+                Ok(()) => return Ok(Stored::Created),
+                Err(refusal) if refusal.meaning() == Meaning::NotImplemented => {}
+                Err(refusal) => return self.settle(doing, key, digest, &refusal).await,
+            }
+        }
+        if let Some(stored) = self.compare(key, digest).await? {
+            return Ok(stored);
+        }
+        if let Err(refusal) = write(None).await {
+            return self.settle(doing, key, digest, &refusal).await;
+        }
+        // Only now it is sure that the condition was what the store did not offer.
+        if !known && !self.unconditional.swap(true, Ordering::Relaxed) {
+            tracing::warn!(store = %self.place, "the store has no conditional writes: valve asks before it writes, \
+                but two processes that store one file at the same moment both will");
+        }
+        Ok(Stored::Created)
+    }
+
+    /// What a failed write means.
+    async fn settle(
+        &self,
+        doing: &str,
+        key: &str,
+        digest: Digest,
+        refusal: &Refusal,
+    ) -> Result<Stored, SinkError> {
+        match refusal.meaning() {
+            Meaning::Exists => self.compare(key, digest).await?.ok_or_else(|| {
+                let place = &self.place;
+                SinkError::Unavailable(format!(
+                    "{doing} {key} in {place}: it was there and is gone: start again"
+                ))
+            }),
+            // The bytes may be there all the same. A store may also say 412 and hang up while the body is still
+            // being sent, and the answer is lost every time: only the lookup ends that.
+            Meaning::NoAnswer => match self.compare(key, digest).await {
+                Ok(Some(stored)) => Ok(stored),
+                Err(conflict @ SinkError::Conflict { .. }) => Err(conflict),
+                Ok(None) | Err(_) => Err(self.unavailable(doing, key, refusal)),
+            },
+            Meaning::NotImplemented | Meaning::Refused => Err(self.unavailable(doing, key, refusal)),
+        }
+    }
+
+    /// What an object that is there already means for a put; `None` when there is none.
+    async fn compare(&self, key: &str, digest: Digest) -> Result<Option<Stored>, SinkError> {
+        match self.look_up(key).await? {
+            Some(there) => verdict(key, digest, there.digest).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn look_up(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
+        let request = self.client.head_object().bucket(&self.bucket).key(key);
+        match request.customize().config_override(self.within(0)).send().await {
+            Ok(object) => Ok(Some(ObjectInfo {
+                len: object.content_length().and_then(|len| u64::try_from(len).ok()).unwrap_or(0),
+                digest: object
+                    .metadata()
+                    .and_then(|metadata| metadata.get(DIGEST_METADATA))
+                    .and_then(|digest| Digest::parse(digest)),
+            })),
+            Err(error) => match refusal(&error) {
+                Refusal { status: Some(404), .. } => Ok(None),
+                refusal => Err(self.unavailable("look up", key, &refusal)),
+            },
+        }
+    }
+}
+
+/// The `If-None-Match` of a write.
+type Condition = Option<&'static str>;
+const UNLESS_THERE: Condition = Some("*");
+
+/// A multipart upload; aborted when dropped before it is complete.
+struct Upload<'a> {
+    sink: &'a S3Sink,
+    key: &'a str,
+    id: String,
+    parts: Vec<CompletedPart>,
+    complete: bool,
+}
+
+impl<'a> Upload<'a> {
+    async fn begin(sink: &'a S3Sink, key: &'a str, digest: Digest) -> Result<Self, SinkError> {
+        let begun = sink
+            .client
+            .create_multipart_upload()
+            .bucket(&sink.bucket)
+            .key(key)
+            .content_type(CONTENT_TYPE)
+            .metadata(DIGEST_METADATA, digest.to_string())
+            .set_storage_class(sink.storage_class.clone())
+            .set_acl(sink.acl.clone())
+            .set_server_side_encryption(sink.sse.clone())
+            .set_ssekms_key_id(sink.kms_key_id.clone())
+            .customize()
+            .config_override(sink.within(0))
+            .send()
+            .await
+            .map_err(|error| sink.unavailable("begin the upload of", key, &refusal(&error)))?;
+        let id = begun.upload_id.unwrap_or_default();
+        Ok(Self { sink, key, id, parts: Vec::new(), complete: false })
+    }
+
+    async fn send(&mut self, part: Body) -> Result<(), SinkError> {
+        let Self { sink, key, .. } = *self;
+        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
+        if number > MAX_PARTS {
+            let limit = format!("upload {key}: larger than the 492 GiB that {MAX_PARTS} parts hold");
+            return Err(SinkError::Unavailable(limit));
+        }
+        let len = part.len();
+        let sent = sink
+            .client
+            .upload_part()
+            .bucket(&sink.bucket)
+            .key(key)
+            .upload_id(&self.id)
+            .part_number(number)
+            .content_length(i64::try_from(len).unwrap_or(i64::MAX))
+            .body(in_pieces(part))
+            .customize()
+            .disable_payload_signing()
+            .config_override(sink.within(len))
+            .send()
+            .await
+            .map_err(|error| sink.unavailable(&format!("upload part {number} of"), key, &refusal(&error)))?;
+        self.parts.push(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build());
+        Ok(())
+    }
+
+    /// Makes the object visible unless one is there. `NoSuchUpload` is a failure like any other, even though an
+    /// earlier request may have completed it: another one may as well have aborted it.
+    async fn complete(mut self, digest: Digest) -> Result<Stored, SinkError> {
+        let (sink, key) = (self.sink, self.key);
+        let stored = sink
+            .write_once("complete the upload of", key, digest, |condition| self.request_completion(condition))
+            .await?;
+        // After a 412 with an equal digest the parts are still there, and are aborted.
+        self.complete = stored == Stored::Created;
+        Ok(stored)
+    }
+
+    async fn request_completion(&self, condition: Condition) -> Result<(), Refusal> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone())).build();
+        self.sink
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.sink.bucket)
+            .key(self.key)
+            .upload_id(&self.id)
+            .set_if_none_match(condition.map(str::to_owned))
+            .multipart_upload(parts)
+            .customize()
+            .config_override(self.sink.within(0))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| refusal(&error))
+    }
+}
+
+impl Drop for Upload<'_> {
+    /// As well as can be: the parts cost money, no more.
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.complete {
+            return;
+        }
+        let request = self
+            .sink
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.sink.bucket)
+            .key(self.key)
+            .upload_id(&self.id)
+            .customize()
+            .config_override(self.sink.within(0));
+        let key = self.key.to_owned();
+        runtime.spawn(async move {
+            if let Err(error) = request.send().await {
+                let refusal = refusal(&error);
+                tracing::warn!(%key, %refusal, "cannot abort an upload: its parts stay until the bucket's rule");
+            }
+        });
+    }
+}
+
+fn in_pieces(body: Body) -> ByteStream {
+    ByteStream::new(SdkBody::retryable(move || SdkBody::from_body_1_x(Pieces::of(body.clone()))))
+}
+
+/// What is to be known of a failed request.
+fn refusal<E>(error: &SdkError<E, HttpResponse>) -> Refusal
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let response = error.raw_response();
+    let region = response.and_then(|response| response.headers().get("x-amz-bucket-region"));
+    let message = match error.as_service_error() {
+        Some(service) => service.message().unwrap_or_default().to_owned(),
+        None => with_causes(error),
+    };
+    Refusal {
+        status: response.map(|response| response.status().as_u16()),
+        code: error.as_service_error().and_then(|service| service.code()).map(str::to_owned),
+        message,
+        region: region.map(str::to_owned),
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Which topics are consumed: found again and again while running, so that new ones need no restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::Topics;
+use crate::dead_letter;
+use crate::registry::SchemaSource;
+use crate::retry::until_done;
+use crate::source::offsets::Offsets;
+use crate::telemetry::troubles::{Dependency, Troubles};
+
+/// How long one look may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Finds the topics that the setting `topics` means.
+#[derive(Clone, Debug)]
+pub(crate) struct Discovery {
+    topics: Topics,
+    offsets: Offsets,
+    registry: Arc<dyn SchemaSource>,
+    troubles: Troubles,
+}
+
+impl Discovery {
+    pub(crate) fn new(
+        topics: Topics,
+        offsets: Offsets,
+        registry: Arc<dyn SchemaSource>,
+        troubles: Troubles,
+    ) -> Self {
+        Self { topics, offsets, registry, troubles }
+    }
+
+    /// Looks until there is an answer; sorted.
+    pub(crate) async fn find(&self) -> Arc<[String]> {
+        let dependency =
+            if matches!(self.topics, Topics::Registry) { Dependency::Registry } else { Dependency::Kafka };
+        let topics = until_done(&self.troubles, dependency, "find topics", TIMEOUT, || self.look()).await;
+        topics.into()
+    }
+
+    /// Looks every `interval`, and tells `found` of changes. Runs until it is dropped.
+    pub(crate) async fn keep_looking(self, interval: Duration, found: watch::Sender<Arc<[String]>>) {
+        loop {
+            tokio::time::sleep(interval).await;
+            let topics = self.find().await;
+            found.send_if_modified(|known| {
+                let changed = **known != *topics;
+                if changed {
+                    tracing::info!(topics = topics.join(" "), "the topics changed");
+                    known.clone_from(&topics);
+                }
+                changed
+            });
+        }
+    }
+
+    async fn look(&self) -> Result<Vec<String>, String> {
+        let mut topics = match &self.topics {
+            Topics::List(topics) => topics.clone(),
+            Topics::Pattern(pattern) => {
+                let all = self.offsets.topics().await.map_err(|error| error.to_string())?;
+                all.into_iter().filter(|topic| pattern.is_match(topic)).collect()
+            }
+            Topics::Registry => {
+                let with_schema = self.registry.topics().await.map_err(|error| error.to_string())?;
+                let all = self.offsets.topics().await.map_err(|error| error.to_string())?;
+                with_schema.into_iter().filter(|topic| all.contains(topic)).collect()
+            }
+        };
+        topics.retain(|topic| may_be_input(topic));
+        topics.sort_unstable();
+        topics.dedup();
+        Ok(topics)
+    }
+}
+
+/// Kafka's internal topics and anybody's dead letters never are.
+fn may_be_input(topic: &str) -> bool {
+    !topic.starts_with("__") && !topic.starts_with(dead_letter::TOPIC_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_be_input;
+
+    #[test]
+    fn given_internal_and_dead_letter_topics_then_they_are_never_input() {
+        assert!(may_be_input("orders"));
+        assert!(may_be_input("_schemas"));
+        assert!(!may_be_input("__consumer_offsets"));
+        assert!(!may_be_input("_dead_letter_queue_archive"));
+    }
+}
