@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod dead_letter;
+pub mod demo;
 pub mod memory;
 pub mod registry;
 pub mod retry;
