@@ -18,15 +18,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apache_avro::Schema;
-use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, UuidSchema};
 use serde_json::{Map, Value};
 
-use super::schema::UnusableSchema;
+use super::schema::{self, UnusableSchema};
 use crate::registry::{RawSchema, Reference};
 
-/// The bytes of text that a schema and its references may have together, and their result again.
-const MAX_TEXT_BYTES: usize = 1 << 20;
+/// The bytes of text that a schema and its references may have together; `schema::parse` limits their result.
+const MAX_TEXT_BYTES: usize = schema::MAX_SCHEMA_BYTES;
 /// Levels of JSON in the result; `serde_json`, and so the parser behind it, reads 127.
 const MAX_DEPTH: usize = 127;
 
@@ -49,7 +47,7 @@ pub fn inline(schema: &RawSchema) -> Result<String, UnusableSchema> {
     let main = parse("the schema", &schema.text)?;
     let mut writer = Writer { types, placed: BTreeMap::new(), depth: 0 };
     let text = writer.schema(&main, "")?.to_string();
-    check(&text, writer.placed.keys().map(String::as_str).collect())?;
+    check(&text, &writer.placed.keys().map(String::as_str).collect())?;
     Ok(text)
 }
 
@@ -360,43 +358,16 @@ fn with_namespace(object: Map<String, Value>, namespace: &str) -> Map<String, Va
     written
 }
 
-/// Parses `text` with Avro's own library and compares the names it finds with those that were put in.
-fn check(text: &str, placed: BTreeSet<&str>) -> Result<(), UnusableSchema> {
-    if text.len() > MAX_TEXT_BYTES {
-        return unusable(format!("with its references it has more than {MAX_TEXT_BYTES} bytes"));
-    }
-    let schema = Schema::parse_str(text)
-        .map_err(|error| UnusableSchema(format!("with its references it is not valid Avro: {error}")))?;
-    let mut found = BTreeSet::new();
-    collect_names(&schema, &mut found);
-    let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
-    match found.symmetric_difference(&placed).next() {
+/// Parses `text` and compares the names it finds with those that were put in.
+fn check(text: &str, placed: &BTreeSet<&str>) -> Result<(), UnusableSchema> {
+    let invalid = |UnusableSchema(reason)| UnusableSchema(format!("with its references inlined, {reason}"));
+    let schema = schema::parse(text).map_err(invalid)?;
+    let definitions = schema::definitions(&schema).map_err(invalid)?;
+    let found: BTreeSet<&str> = definitions.keys().map(|name| name.as_ref()).collect();
+    match found.symmetric_difference(placed).next() {
         Some(name) => unusable(format!("`{name}` would mean something else with the references inlined")),
         None => Ok(()),
     }
-}
-
-/// The full names of the types that `schema` defines.
-fn collect_names(schema: &Schema, names: &mut BTreeSet<String>) {
-    match schema {
-        Schema::Array(array) => return collect_names(&array.items, names),
-        Schema::Map(map) => return collect_names(&map.types, names),
-        Schema::Union(union) => {
-            return union.variants().iter().for_each(|branch| collect_names(branch, names));
-        }
-        Schema::Record(record) => record.fields.iter().for_each(|field| collect_names(&field.schema, names)),
-        _ => {}
-    }
-    let name = match schema {
-        Schema::Record(record) => &record.name,
-        Schema::Enum(symbols) => &symbols.name,
-        Schema::Fixed(fixed)
-        | Schema::Duration(fixed)
-        | Schema::Uuid(UuidSchema::Fixed(fixed))
-        | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => &fixed.name,
-        _ => return,
-    };
-    names.insert(name.fullname(None));
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl WriterSchema {
     }
 }
 
-fn parse(text: &str) -> Result<Schema, UnusableSchema> {
+pub(super) fn parse(text: &str) -> Result<Schema, UnusableSchema> {
     if text.len() > MAX_SCHEMA_BYTES {
         let length = text.len();
         return Err(UnusableSchema(format!(
