@@ -63,9 +63,15 @@ impl KafkaDeadLetters {
         Self::new(&config.name, config.dead_letter_topic(), &config.kafka, DELIVERY_TIMEOUT)
     }
 
-    fn new(valve: &str, topic: String, kafka: &KafkaConfig, delivery_timeout: Duration) -> Result<Self, OpenError> {
+    fn new(
+        valve: &str,
+        topic: String,
+        kafka: &KafkaConfig,
+        delivery_timeout: Duration,
+    ) -> Result<Self, OpenError> {
         let last_error = LastError::default();
-        let producer = producer(kafka, delivery_timeout, &last_error).map_err(|error| OpenError(reason(&error)))?;
+        let producer =
+            producer(kafka, delivery_timeout, &last_error).map_err(|error| OpenError(reason(&error)))?;
         Ok(Self {
             valve: valve.to_owned(),
             topic,
@@ -83,7 +89,10 @@ impl KafkaDeadLetters {
         if let Some((_, fatal)) = current.client().fatal_error() {
             tracing::warn!(topic = self.topic, reason = %fatal, "the dead-letter producer begins anew");
             let new = producer(&self.kafka, self.delivery_timeout, &self.last_error);
-            let old = std::mem::replace(&mut *current, new.map_err(|error| self.unavailable("no producer", &error))?);
+            let old = std::mem::replace(
+                &mut *current,
+                new.map_err(|error| self.unavailable("no producer", &error))?,
+            );
             drop(spawn_blocking(move || drop(old)));
         }
         Ok(current.clone())
@@ -100,7 +109,8 @@ impl KafkaDeadLetters {
         if !there {
             let (config, topic) = (client_config(&self.kafka), self.topic.clone());
             let created = spawn_blocking(move || create_topic(&config, &topic)).await;
-            flatten(created).map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
+            flatten(created)
+                .map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
             tracing::info!(topic = self.topic, "created the dead-letter topic");
         }
         self.topic_is_there.store(true, Ordering::Relaxed);
@@ -128,7 +138,8 @@ impl KafkaDeadLetters {
         if is_missing_topic(&error) {
             self.topic_is_there.store(false, Ordering::Relaxed);
         }
-        Err(self.unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), &error))
+        Err(self
+            .unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), &error))
     }
 
     fn unavailable(&self, what: &str, error: &KafkaError) -> DeadLettersUnavailable {
@@ -140,7 +151,11 @@ impl KafkaDeadLetters {
 
 #[async_trait]
 impl DeadLetters for KafkaDeadLetters {
-    async fn store(&self, letters: &[DeadLetter], processed_at: UnixMillis) -> Result<(), DeadLettersUnavailable> {
+    async fn store(
+        &self,
+        letters: &[DeadLetter],
+        processed_at: UnixMillis,
+    ) -> Result<(), DeadLettersUnavailable> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -220,7 +235,9 @@ fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
     let results = tokio::runtime::Handle::current().block_on(admin.create_topics([&new], &options))?;
     match results.into_iter().next() {
-        Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => Err(KafkaError::AdminOp(error)),
+        Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => {
+            Err(KafkaError::AdminOp(error))
+        }
         _ => Ok(()),
     }
 }

@@ -151,7 +151,9 @@ async fn respond(asked: &str, answer: Answer) -> Response {
 }
 
 fn error_body(code: &str) -> String {
-    format!("<Error><Code>{code}</Code><Message>as told</Message><RequestId>never-the-same</RequestId></Error>")
+    format!(
+        "<Error><Code>{code}</Code><Message>as told</Message><RequestId>never-the-same</RequestId></Error>"
+    )
 }
 
 /// The reason of an outage; it must name what it is about and hold no secret nor anything that changes.
