@@ -11,6 +11,7 @@ pub mod core;
 pub mod daemon;
 pub mod dead_letter;
 pub(crate) mod lane;
+pub mod demo;
 pub mod memory;
 pub mod registry;
 pub mod retry;

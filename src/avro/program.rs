@@ -9,6 +9,8 @@
 //! The limits here are part of the *rules* (PROTOCOL.md): another value changes records' fates, so it takes another
 //! number of the rules.
 
+use std::fmt;
+
 use super::schema::{UnusableSchema, WriterSchema};
 use super::timestamp::TimestampRules;
 use compile::Compiler;
@@ -32,7 +34,6 @@ pub const MAX_LEVELS: u32 = 128;
 pub const MAX_ZERO_SIZE_ITEMS: u64 = 65_536;
 
 /// A compiled schema.
-#[derive(Debug)]
 pub struct Program {
     pub(super) ops: Box<[Op]>,
     /// Where the branches of unions begin; see [`Op::Union`].
@@ -47,6 +48,12 @@ impl Program {
     pub fn compile(schema: &WriterSchema, timestamps: &TimestampRules) -> Result<Self, UnusableSchema> {
         let schema = schema.parsed()?;
         Compiler::new(&schema, PathTree::new(timestamps))?.program(&schema)
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("ops", &self.ops.len()).finish_non_exhaustive()
     }
 }
 

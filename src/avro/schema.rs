@@ -2,8 +2,8 @@
 //!
 //! It owns the text, which goes unchanged into files' headers, and decides whether records of it can be stored at
 //! all. Texts come from a registry that anyone may have written to: whatever they are, parsing them takes bounded
-//! time and memory and never panics. apache-avro does the parsing, of a form ([`reduced`]) that holds only what
-//! decides how datums are encoded; it is too trusting with the rest.
+//! time and memory and never panics. apache-avro does the parsing, of a reduced form that holds only what decides
+//! how datums are encoded; it is too trusting with the rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl WriterSchema {
     }
 }
 
-fn parse(text: &str) -> Result<Schema, UnusableSchema> {
+pub(super) fn parse(text: &str) -> Result<Schema, UnusableSchema> {
     if text.len() > MAX_SCHEMA_BYTES {
         let length = text.len();
         return Err(UnusableSchema(format!(

@@ -13,9 +13,9 @@
 //! | plain `int` or `long` | a count of the stated unit since 1970; without one it is refused, not guessed |
 //! | a union of these, with or without `null` | the branch that the datum took |
 //!
-//! Everything else is refused ([`FieldTime::WrongType`]): times of day, floating-point numbers, bytes, decimals. A logical
-//! type on a base that the Avro specification doesn't allow for it (`timestamp-millis` on an `int`), an unknown one,
-//! and one that stands beside a field's type instead of inside it, are as if they weren't there.
+//! Everything else is refused ([`FieldTime::WrongType`]): times of day, floating-point numbers, bytes, decimals. A
+//! logical type on a base that the Avro specification doesn't allow for it (`timestamp-millis` on an `int`), an
+//! unknown one, and one that stands beside a field's type instead of inside it, are as if they weren't there.
 //!
 //! Numbers are floored to milliseconds, also before 1970. Those beyond what 64 bits of milliseconds can say become the
 //! largest or smallest of these, which is never in range. Strings are read as follows; everything else is

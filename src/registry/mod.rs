@@ -6,6 +6,11 @@ use async_trait::async_trait;
 
 use crate::types::SchemaId;
 
+pub mod cache;
+pub mod confluent;
+mod endpoint;
+mod gather;
+
 /// What a registry says of an id when it answers at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -13,7 +18,8 @@ pub enum Answer {
     Found(RawSchema),
     /// HTTP 404 with error code 40403: it doesn't know the id *now*. A lagging replica says so too.
     Unknown,
-    /// It knows the id, and what it has can never be used: not Avro, or a reference that doesn't exist.
+    /// It knows the id, and what it has can never be used: not Avro, or references in a circle, too deep or too
+    /// many. For ever: what an id stands for never changes.
     Unusable(String),
 }
 
@@ -22,7 +28,8 @@ pub enum Answer {
 pub struct RawSchema {
     /// The text exactly as registered.
     pub text: String,
-    /// The schemas it refers to, themselves with theirs.
+    /// The schemas it refers to, themselves with theirs. One that is referred to again, in whatever place, may be
+    /// left out there.
     pub references: Vec<Reference>,
 }
 

@@ -1,0 +1,3 @@
+//! What `valve demo` embeds, so that it needs no service.
+
+pub mod registry_server;
