@@ -34,6 +34,10 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the broker may take to say whether the topic is there, and to make it.
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The largest message, after compression, that a topic made by valve takes: in base64 a record of any usual size is
+/// larger than the broker's default of 1 MiB. Brokers refuse requests beyond 100 MiB.
+const TOPIC_MAX_MESSAGE_BYTES: &str = "67108864";
+
 /// Letters of how many bytes may be with the client at a time; a larger one goes alone. Their messages take a
 /// third more.
 const MAX_IN_FLIGHT: usize = 8 << 20;
@@ -63,9 +67,15 @@ impl KafkaDeadLetters {
         Self::new(&config.name, config.dead_letter_topic(), &config.kafka, DELIVERY_TIMEOUT)
     }
 
-    fn new(valve: &str, topic: String, kafka: &KafkaConfig, delivery_timeout: Duration) -> Result<Self, OpenError> {
+    fn new(
+        valve: &str,
+        topic: String,
+        kafka: &KafkaConfig,
+        delivery_timeout: Duration,
+    ) -> Result<Self, OpenError> {
         let last_error = LastError::default();
-        let producer = producer(kafka, delivery_timeout, &last_error).map_err(|error| OpenError(reason(&error)))?;
+        let producer =
+            producer(kafka, delivery_timeout, &last_error).map_err(|error| OpenError(reason(&error)))?;
         Ok(Self {
             valve: valve.to_owned(),
             topic,
@@ -83,13 +93,16 @@ impl KafkaDeadLetters {
         if let Some((_, fatal)) = current.client().fatal_error() {
             tracing::warn!(topic = self.topic, reason = %fatal, "the dead-letter producer begins anew");
             let new = producer(&self.kafka, self.delivery_timeout, &self.last_error);
-            let old = std::mem::replace(&mut *current, new.map_err(|error| self.unavailable("no producer", &error))?);
+            let old = std::mem::replace(
+                &mut *current,
+                new.map_err(|error| self.unavailable("no producer", &error))?,
+            );
             drop(spawn_blocking(move || drop(old)));
         }
         Ok(current.clone())
     }
 
-    /// Makes sure, once, that the topic is there.
+    /// Makes sure that the topic is there, at the first letter and after each failure.
     async fn ensure_topic(&self, producer: &FutureProducer<LastError>) -> Result<(), DeadLettersUnavailable> {
         if self.topic_is_there.load(Ordering::Relaxed) {
             return Ok(());
@@ -100,7 +113,8 @@ impl KafkaDeadLetters {
         if !there {
             let (config, topic) = (client_config(&self.kafka), self.topic.clone());
             let created = spawn_blocking(move || create_topic(&config, &topic)).await;
-            flatten(created).map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
+            flatten(created)
+                .map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
             tracing::info!(topic = self.topic, "created the dead-letter topic");
         }
         self.topic_is_there.store(true, Ordering::Relaxed);
@@ -125,10 +139,10 @@ impl KafkaDeadLetters {
         }
         // A full queue is waited for as long as its letters may take.
         let Err((error, _)) = producer.send(record, self.delivery_timeout).await else { return Ok(()) };
-        if is_missing_topic(&error) {
-            self.topic_is_there.store(false, Ordering::Relaxed);
-        }
-        Err(self.unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), &error))
+        // The client keeps a topic that has denied a letter as denied for minutes, unless it is looked up again.
+        self.topic_is_there.store(false, Ordering::Relaxed);
+        Err(self
+            .unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), &error))
     }
 
     fn unavailable(&self, what: &str, error: &KafkaError) -> DeadLettersUnavailable {
@@ -140,7 +154,11 @@ impl KafkaDeadLetters {
 
 #[async_trait]
 impl DeadLetters for KafkaDeadLetters {
-    async fn store(&self, letters: &[DeadLetter], processed_at: UnixMillis) -> Result<(), DeadLettersUnavailable> {
+    async fn store(
+        &self,
+        letters: &[DeadLetter],
+        processed_at: UnixMillis,
+    ) -> Result<(), DeadLettersUnavailable> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -217,10 +235,13 @@ fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     let options =
         AdminOptions::new().request_timeout(Some(TOPIC_TIMEOUT)).operation_timeout(Some(TOPIC_TIMEOUT / 2));
-    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
+        .set("max.message.bytes", TOPIC_MAX_MESSAGE_BYTES);
     let results = tokio::runtime::Handle::current().block_on(admin.create_topics([&new], &options))?;
     match results.into_iter().next() {
-        Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => Err(KafkaError::AdminOp(error)),
+        Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => {
+            Err(KafkaError::AdminOp(error))
+        }
         _ => Ok(()),
     }
 }
@@ -236,17 +257,6 @@ fn reason(error: &KafkaError) -> String {
         KafkaError::ClientConfig(_, description, property, _) => format!("{property}: {description}"),
         _ => error.to_string(),
     }
-}
-
-fn is_missing_topic(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-        )
-    )
 }
 
 /// Whether the client only says that it has waited in vain, not for what.

@@ -84,7 +84,8 @@ async fn given_letters_then_they_are_in_the_topic_with_the_originals_key_and_the
 async fn given_more_letters_than_may_be_in_flight_then_all_arrive_in_order() {
     let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
     let value = Some(vec![7; MAX_IN_FLIGHT / 40].into());
-    let letters: Vec<_> = (0..100).map(|offset| DeadLetter { value: value.clone(), ..letter_at(offset) }).collect();
+    let letters: Vec<_> =
+        (0..100).map(|offset| DeadLetter { value: value.clone(), ..letter_at(offset) }).collect();
     assert!(groups(&letters).count() > 1);
     store.store(&letters, NOW).await.expect("stored");
 
@@ -99,7 +100,9 @@ async fn given_a_topic_that_denies_letters_then_it_is_unavailable_until_it_takes
     broker.request_errors(RDKafkaApiKey::Produce, &[denied]);
     let DeadLettersUnavailable(reason) = store.store(&[letter_at(17)], NOW).await.expect_err("denied");
     assert!(
-        reason.contains(TOPIC) && reason.contains("orders[3] at offset 17") && reason.contains("uthorization"),
+        reason.contains(TOPIC)
+            && reason.contains("orders[3] at offset 17")
+            && reason.contains("uthorization"),
         "{reason}"
     );
 
@@ -110,7 +113,9 @@ async fn given_a_topic_that_denies_letters_then_it_is_unavailable_until_it_takes
 #[tokio::test]
 async fn given_a_topic_that_may_not_be_looked_up_then_it_is_unavailable_until_it_may() {
     let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
-    broker.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).expect("an error");
+    broker
+        .topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        .expect("an error");
     let DeadLettersUnavailable(reason) = store.store(&[letter_at(17)], NOW).await.expect_err("denied");
     assert!(reason.contains(TOPIC) && reason.contains("uthorization"), "{reason}");
 
