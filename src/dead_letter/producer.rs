@@ -14,8 +14,10 @@ use futures_util::future::try_join_all;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio::task::spawn_blocking;
 
@@ -220,7 +222,7 @@ fn producer(
 /// Whether the broker knows the topic.
 fn topic_is_there(producer: &FutureProducer<LastError>, topic: &str) -> Result<bool, KafkaError> {
     let metadata = producer.client().fetch_metadata(Some(topic), TOPIC_TIMEOUT)?;
-    let error = metadata.topics().iter().find(|known| known.name() == topic).map(|known| known.error());
+    let error = metadata.topics().iter().find(|known| known.name() == topic).map(MetadataTopic::error);
     match error.map(|error| error.map(RDKafkaErrorCode::from)) {
         // A leader that isn't elected yet is waited for by the producer.
         Some(None | Some(RDKafkaErrorCode::LeaderNotAvailable)) => Ok(true),
@@ -287,6 +289,15 @@ impl LastError {
 }
 
 impl ClientContext for LastError {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", facility, "{message}");
+            }
+            _ => tracing::warn!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
     /// Remembers it; whoever waits for a letter reports it.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the dead-letter producer");
