@@ -72,10 +72,10 @@ impl Envelope {
     /// with the letter's.
     #[must_use]
     pub fn new(letter: &DeadLetter, processed_by: &str, processed_at: UnixMillis) -> Self {
-        let headers = letter.headers.iter().map(|(name, value)| Header {
-            name: name.clone(),
-            value: value.clone().map(Base64),
-        });
+        let headers = letter
+            .headers
+            .iter()
+            .map(|(name, value)| Header { name: name.clone(), value: value.clone().map(Base64) });
         Self {
             processed_at: rfc3339(processed_at),
             processed_by: processed_by.to_owned(),
@@ -232,7 +232,9 @@ mod tests {
 
     #[test]
     fn given_other_coordinates_then_the_id_is_another_and_for_the_same_it_is_the_same() {
-        let of = |valve, topic, partition, offset| id(valve, &TopicPartition::new(topic, partition), Offset(offset));
+        let of = |valve, topic, partition, offset| {
+            id(valve, &TopicPartition::new(topic, partition), Offset(offset))
+        };
         let one = of("archive", "orders", 1, 12);
         assert_eq!(one, of("archive", "orders", 1, 12));
         assert_eq!(one.get_version_num(), 5);

@@ -38,7 +38,11 @@ impl MemoryDeadLetters {
 
 #[async_trait]
 impl DeadLetters for MemoryDeadLetters {
-    async fn store(&self, letters: &[DeadLetter], _processed_at: UnixMillis) -> Result<(), DeadLettersUnavailable> {
+    async fn store(
+        &self,
+        letters: &[DeadLetter],
+        _processed_at: UnixMillis,
+    ) -> Result<(), DeadLettersUnavailable> {
         let mut state = self.lock();
         if let Some(reason) = &state.refusal {
             return Err(DeadLettersUnavailable(reason.clone()));

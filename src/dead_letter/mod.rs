@@ -124,5 +124,9 @@ pub trait DeadLetters: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The reason why at least one letter isn't known to be there.
-    async fn store(&self, letters: &[DeadLetter], processed_at: UnixMillis) -> Result<(), DeadLettersUnavailable>;
+    async fn store(
+        &self,
+        letters: &[DeadLetter],
+        processed_at: UnixMillis,
+    ) -> Result<(), DeadLettersUnavailable>;
 }

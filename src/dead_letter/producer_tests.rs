@@ -84,7 +84,8 @@ async fn given_letters_then_they_are_in_the_topic_with_the_originals_key_and_the
 async fn given_more_letters_than_may_be_in_flight_then_all_arrive_in_order() {
     let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
     let value = Some(vec![7; MAX_IN_FLIGHT / 40].into());
-    let letters: Vec<_> = (0..100).map(|offset| DeadLetter { value: value.clone(), ..letter_at(offset) }).collect();
+    let letters: Vec<_> =
+        (0..100).map(|offset| DeadLetter { value: value.clone(), ..letter_at(offset) }).collect();
     assert!(groups(&letters).count() > 1);
     store.store(&letters, NOW).await.expect("stored");
 
@@ -99,7 +100,9 @@ async fn given_a_topic_that_denies_letters_then_it_is_unavailable_until_it_takes
     broker.request_errors(RDKafkaApiKey::Produce, &[denied]);
     let DeadLettersUnavailable(reason) = store.store(&[letter_at(17)], NOW).await.expect_err("denied");
     assert!(
-        reason.contains(TOPIC) && reason.contains("orders[3] at offset 17") && reason.contains("uthorization"),
+        reason.contains(TOPIC)
+            && reason.contains("orders[3] at offset 17")
+            && reason.contains("uthorization"),
         "{reason}"
     );
 
@@ -108,9 +111,27 @@ async fn given_a_topic_that_denies_letters_then_it_is_unavailable_until_it_takes
 }
 
 #[tokio::test]
+async fn given_a_producer_that_has_failed_for_good_then_another_takes_its_place() {
+    let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
+    // A broker that has lost track of the idempotent producer: the client calls that fatal.
+    broker.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+    );
+    store.store(&[letter_at(17)], NOW).await.expect_err("fatal");
+    let failed = store.producer.lock().expect("not poisoned").clone();
+    assert!(failed.client().fatal_error().is_some());
+
+    store.store(&[letter_at(18)], NOW).await.expect("stored");
+    assert_eq!(read(&broker, 1, |message| envelope(message).offset.0), [18]);
+}
+
+#[tokio::test]
 async fn given_a_topic_that_may_not_be_looked_up_then_it_is_unavailable_until_it_may() {
     let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
-    broker.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).expect("an error");
+    broker
+        .topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        .expect("an error");
     let DeadLettersUnavailable(reason) = store.store(&[letter_at(17)], NOW).await.expect_err("denied");
     assert!(reason.contains(TOPIC) && reason.contains("uthorization"), "{reason}");
 
