@@ -4,6 +4,8 @@
 //! where there is none. What a store holds is read back around the sink ([`Backdoor`]): the trait has no way to,
 //! and a sink should not be its own witness.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -28,19 +31,19 @@ const THEIRS: Digest = Digest(0xfedc);
 
 /// A running S3-compatible store with a bucket that tests may fill.
 #[derive(Clone, Debug)]
-pub struct S3TestStore {
+pub(crate) struct S3TestStore {
     /// Its URL.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// The access key's id.
-    pub access_key: String,
+    pub(crate) access_key: String,
     /// The secret key.
-    pub secret_key: String,
+    pub(crate) secret_key: String,
     /// A bucket that exists.
-    pub bucket: String,
+    pub(crate) bucket: String,
 }
 
 /// One trial per store and behaviour, named `sink_conformance::<store>::<behaviour>`.
-pub fn trials(s3: Option<S3TestStore>) -> Vec<Trial> {
+pub(crate) fn trials(s3: Option<S3TestStore>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, check) in BEHAVIOURS {
         trials.push(trial("memory", name, move || async move { check(in_memory()).await }));
@@ -213,7 +216,7 @@ impl Backdoor for S3Backdoor {
         match self.0.get_object().bucket(&self.1).key(key).send().await {
             Ok(object) => Some(object.body.collect().await.unwrap().to_vec()),
             Err(error) => {
-                assert!(error.as_service_error().is_some_and(|error| error.is_no_such_key()), "{error:?}");
+                assert!(error.as_service_error().is_some_and(GetObjectError::is_no_such_key), "{error:?}");
                 None
             }
         }
