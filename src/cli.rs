@@ -106,7 +106,9 @@ mod tests {
 
     #[test]
     fn given_a_wrong_command_line_then_the_exit_code_is_2() {
-        for line in ["valve", "valve rnu", "valve run --records 1", "valve demo --rate 0", "valve demo --http here"] {
+        for line in
+            ["valve", "valve rnu", "valve run --records 1", "valve demo --rate 0", "valve demo --http here"]
+        {
             assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line:?}");
         }
     }

@@ -3,9 +3,9 @@
 //!
 //! Nothing else in the program reads the environment or a configuration file.
 //!
-//! The way of a setting: [`layers`] gives it its one name and its origin, figment merges the layers, [`check`]
-//! takes it out, [`validate`] makes it a field of [`Config`], or [`error`] says what is wrong with it.
-//! [`settings`] is the table of all of them.
+//! The way of a setting: `layers` gives it its one name and its origin, figment merges the layers, `check`
+//! takes it out, `validate` makes it a field of [`Config`], or `error` says what is wrong with it.
+//! `settings` is the table of all of them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -69,7 +69,7 @@ fn load_on(
         (None, None) => Ok(layers::Layer::default()),
     };
     // Without the file, most settings would only seem to be missing.
-    let file = file.map_err(|error| ConfigErrors::new(vec![error]))?;
+    let file = file.map_err(|error| ConfigErrors::new(vec![*error]))?;
     let env = layers::environment(env.into_iter(), &mut errors);
     let merged = Figment::from(layers::defaults()).merge(file).merge(env);
     validate::config(Checker::new(&merged, errors), machine)
