@@ -1,6 +1,6 @@
 //! Container files, judged by readers that valve has no part in: Python's fastavro and Avro's own library for Java.
 //!
-//! The judges come from outside: `VALVE_TEST_PYTHON` names a Python that has fastavro (and cramjam, for snappy),
+//! The judges come from outside: `VALVE_TEST_PYTHON` names a Python that has `fastavro[snappy,zstandard]`,
 //! `VALVE_TEST_JAVA_CP` the class path with the judge of `tests/judges/java` (its pom.xml says how that is built).
 //! What lacks its judge shows as ignored.
 #![expect(clippy::disallowed_methods, reason = "the judges are named by the environment")]

@@ -1,7 +1,8 @@
 //! What is written: schemas of every shape, and the values that the judges should find.
 
+use apache_avro::Schema;
 use apache_avro::types::Value as Avro;
-use apache_avro::{Schema, to_avro_datum};
+use apache_avro::writer::datum::GenericDatumWriter;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use libtest_mimic::Failed;
@@ -34,7 +35,8 @@ impl Case {
         let mut schema: Value = serde_json::from_str(self.schema)?;
         without_logical_types(&mut schema);
         let schema = Schema::parse(&schema)?;
-        (0..ROWS).map(|row| to_avro_datum(&schema, (self.value)(row)).map_err(Failed::from)).collect()
+        let writer = GenericDatumWriter::builder(&schema).build()?;
+        (0..ROWS).map(|row| writer.write_value_to_vec((self.value)(row)).map_err(Failed::from)).collect()
     }
 
     /// The values, as the judges print them.

@@ -11,7 +11,7 @@ Records are what the datums say before any logical type is applied (a timestamp 
 values outside a logical type's range, which is not what is judged here. As JSON: bytes and fixed are
 {"bytes": "<base64>"}; floats that JSON lacks are {"float": "nan" | "inf" | "-inf"}; a branch of a union is its value.
 
-Needs the packages fastavro, cramjam (snappy) and, on Pythons without it, zstandard.
+Needs PyPI's fastavro[snappy,zstandard].
 """
 
 import argparse
