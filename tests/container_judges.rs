@@ -61,6 +61,9 @@ fn main() {
             trials.push(trial.with_ignored_flag(missing));
         }
     }
+    let name = "given_javas_blocking_encoder_then_its_datums_are_other_bytes_for_the_same_records";
+    let missing = java.is_missing();
+    trials.push(Trial::test(name, move || encoders_differ(&java)).with_ignored_flag(missing));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
@@ -73,18 +76,37 @@ fn files_are_read(case: &Case, judge: &Judge) -> Result<(), Failed> {
 
 fn javas_datums_are_read(java: &Judge, blocking: bool, judge: &Judge) -> Result<(), Failed> {
     let folder = TempDir::new()?;
-    let schema = cases::NESTED_SCHEMA;
-    let path = folder.path().join("schema.avsc");
-    fs::write(&path, schema)?;
-    let (mut datums, mut expected) = (Vec::new(), Vec::new());
-    for mut line in java.encode_messages(&path, 258, 3000, blocking)? {
+    let (datums, expected) = javas_datums(java, blocking)?;
+    check(folder.path(), cases::NESTED_SCHEMA, &datums, &expected, judge)
+}
+
+/// Without this, the trials with the blocking encoder could show no more than those with the other.
+fn encoders_differ(java: &Judge) -> Result<(), Failed> {
+    let (plain, records) = javas_datums(java, false)?;
+    let (blocked, same_records) = javas_datums(java, true)?;
+    ensure(records == same_records, || "other records".to_owned())?;
+    let differ = plain.iter().zip(&blocked).filter(|(plain, blocked)| plain != blocked).count();
+    // Byte sizes make a datum longer; only those without any array item or map entry are the same.
+    ensure(differ > plain.len() / 2, || format!("{differ} of {} datums differ", plain.len()))?;
+    let lengths = [plain.concat().len(), blocked.concat().len()];
+    Ok(ensure(lengths[0] < lengths[1], || format!("{lengths:?} bytes"))?)
+}
+
+/// Datums that Java encoded, out of their wire format, and the records that they are of.
+fn javas_datums(java: &Judge, blocking: bool) -> Result<(Vec<Vec<u8>>, Vec<Value>), Failed> {
+    const COUNT: u32 = 3000;
+    let folder = TempDir::new()?;
+    let schema = folder.path().join("schema.avsc");
+    fs::write(&schema, cases::NESTED_SCHEMA)?;
+    let (mut datums, mut records) = (Vec::new(), Vec::new());
+    for mut line in java.encode_messages(&schema, 258, COUNT, blocking)? {
         let message = BASE64_STANDARD.decode(line["message"].as_str().unwrap_or_default())?;
         let datum = message.strip_prefix(&[0, 0, 0, 1, 2]).ok_or("no wire header with id 258")?;
         datums.push(datum.to_vec());
-        expected.push(line["record"].take());
+        records.push(line["record"].take());
     }
-    ensure(datums.len() == 3000, || format!("{} messages", datums.len()))?;
-    check(folder.path(), schema, &datums, &expected, judge)
+    ensure(datums.len() == COUNT as usize, || format!("{} messages", datums.len()))?;
+    Ok((datums, records))
 }
 
 /// Writes `datums` with every codec and has the judge read them all back.
@@ -128,7 +150,7 @@ fn write_file(path: &Path, schema: &str, datums: &[Vec<u8>], codec: Codec) -> Re
     let bytes = file.into_body(&Header { schema, codec, metadata: &metadata(codec), sync: SYNC });
     let bytes = bytes.pieces().concat();
     let markers = bytes.windows(SYNC.len()).filter(|window| *window == SYNC).count();
-    ensure(markers >= 4, || format!("several blocks are wanted, not {} markers", markers))?;
+    ensure(markers >= 4, || format!("several blocks are wanted, not {markers} markers"))?;
     Ok(fs::write(path, bytes)?)
 }
 

@@ -61,8 +61,7 @@ impl Compressor {
         self.context.memory() + self.output.capacity()
     }
 
-    /// The most bytes that a block of `len` bytes can become, under any codec; all of them grow data that they
-    /// can't compress by less than that.
+    /// The most bytes that a block of `len` bytes can become, under any codec.
     #[must_use]
     pub fn bound(len: usize) -> usize {
         // Snappy's is the largest: 32 + n + n/6, and 4 for the checksum. Deflate's is n + 5 for each 5,000 + 9,
