@@ -50,14 +50,14 @@ def header_of(path):
 
 
 def judge(path, with_records):
-    header = header_of(path)
-    metadata = {name: value.decode("utf-8") for name, value in header["meta"].items()}
     rows = 0
     with open(path, "rb") as stream:
         for record in fastavro.reader(stream):
             if with_records:
                 print_line({"file": path, "row": rows, "record": canonical(record)})
             rows += 1
+    header = header_of(path)
+    metadata = {name: value.decode("utf-8") for name, value in header["meta"].items()}
     print_line(
         {
             "file": path,
