@@ -15,15 +15,13 @@ use super::value;
 /// How much of a value an error shows, in characters.
 const SHOWN: usize = 120;
 
-/// The merged settings, and the errors found so far.
-#[derive(Debug)]
+/// The merged settings, and the errors found so far. It holds secrets, and so has no `Debug`.
 pub(super) struct Checker {
     settings: BTreeMap<String, Given>,
     errors: Vec<ConfigError>,
 }
 
 /// A setting as some source gave it.
-#[derive(Clone, Debug)]
 struct Given {
     form: Form,
     /// Where it came from; `None` for a default.
@@ -31,7 +29,6 @@ struct Given {
 }
 
 /// The forms that a value can be written in.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// Text, or a number or boolean as text.
     Text(String),

@@ -25,8 +25,8 @@ pub(super) const DEFAULTS: &str = "default";
 /// How the TOML parser hands over a date, which no setting takes as such.
 const TOML_DATE: &str = "$__toml_private_datetime";
 
-/// One source's settings.
-#[derive(Debug, Default)]
+/// One source's settings. It holds secrets, and so has no `Debug`.
+#[derive(Default)]
 pub(super) struct Layer {
     metadata: Metadata,
     settings: Dict,
@@ -57,9 +57,13 @@ pub(super) fn defaults() -> Layer {
 ///
 /// # Errors
 /// The file cannot be read, or isn't TOML; then nothing can be said of the settings.
-pub(super) fn file(path: &Path, named_by: &str, errors: &mut Vec<ConfigError>) -> Result<Layer, ConfigError> {
+pub(super) fn file(
+    path: &Path,
+    named_by: &str,
+    errors: &mut Vec<ConfigError>,
+) -> Result<Layer, Box<ConfigError>> {
     let shown = path.display().to_string();
-    let unreadable = |problem: String| ConfigError::about(&shown, named_by, problem);
+    let unreadable = |problem: String| Box::new(ConfigError::about(&shown, named_by, problem));
     let text =
         fs::read_to_string(path).map_err(|error| unreadable(format!("the file cannot be read: {error}")))?;
     let nested = Toml::from_str::<Dict>(&text).map_err(|error| {

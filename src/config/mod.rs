@@ -3,9 +3,9 @@
 //!
 //! Nothing else in the program reads the environment or a configuration file.
 //!
-//! The way of a setting: [`layers`] gives it its one name and its origin, figment merges the layers, [`check`]
-//! takes it out, [`validate`] makes it a field of [`Config`], or [`error`] says what is wrong with it.
-//! [`settings`] is the table of all of them.
+//! The way of a setting: `layers` gives it its one name and its origin, figment merges the layers, `check`
+//! takes it out, `validate` makes it a field of [`Config`], or `error` says what is wrong with it.
+//! `settings` is the table of all of them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -48,17 +48,10 @@ pub fn load(
     load_on(Machine { memory: crate::memory::container_limit(), cores }, file, env)
 }
 
-/// Where this machine keeps temporary files.
-#[must_use]
-pub fn temporary_directory() -> PathBuf {
-    std::env::temp_dir()
-}
-
 /// The variables of this process's environment; what isn't UTF-8 can't be a setting of ours and is left out.
 #[expect(clippy::disallowed_methods, reason = "this is the module that may read the environment")]
 pub fn process_environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// As [`load`], on a machine of which nothing is asked.
@@ -76,7 +69,7 @@ fn load_on(
         (None, None) => Ok(layers::Layer::default()),
     };
     // Without the file, most settings would only seem to be missing.
-    let file = file.map_err(|error| ConfigErrors::new(vec![error]))?;
+    let file = file.map_err(|error| ConfigErrors::new(vec![*error]))?;
     let env = layers::environment(env.into_iter(), &mut errors);
     let merged = Figment::from(layers::defaults()).merge(file).merge(env);
     validate::config(Checker::new(&merged, errors), machine)
@@ -86,6 +79,12 @@ fn load_on(
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
+}
+
+/// Where this machine keeps temporary files.
+#[must_use]
+pub fn temporary_directory() -> PathBuf {
+    std::env::temp_dir()
 }
 
 /// Everything one valve needs to know, validated.

@@ -14,8 +14,10 @@ use futures_util::future::try_join_all;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio::task::spawn_blocking;
 
@@ -33,6 +35,10 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the broker may take to say whether the topic is there, and to make it.
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest message, after compression, that a topic made by valve takes: in base64 a record of any usual size is
+/// larger than the broker's default of 1 MiB. Brokers refuse requests beyond 100 MiB.
+const TOPIC_MAX_MESSAGE_BYTES: &str = "67108864";
 
 /// Letters of how many bytes may be with the client at a time; a larger one goes alone. Their messages take a
 /// third more.
@@ -98,7 +104,7 @@ impl KafkaDeadLetters {
         Ok(current.clone())
     }
 
-    /// Makes sure, once, that the topic is there.
+    /// Makes sure that the topic is there, at the first letter and after each failure.
     async fn ensure_topic(&self, producer: &FutureProducer<LastError>) -> Result<(), DeadLettersUnavailable> {
         if self.topic_is_there.load(Ordering::Relaxed) {
             return Ok(());
@@ -135,9 +141,8 @@ impl KafkaDeadLetters {
         }
         // A full queue is waited for as long as its letters may take.
         let Err((error, _)) = producer.send(record, self.delivery_timeout).await else { return Ok(()) };
-        if is_missing_topic(&error) {
-            self.topic_is_there.store(false, Ordering::Relaxed);
-        }
+        // The client keeps a topic that has denied a letter as denied for minutes, unless it is looked up again.
+        self.topic_is_there.store(false, Ordering::Relaxed);
         Err(self
             .unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), &error))
     }
@@ -217,7 +222,7 @@ fn producer(
 /// Whether the broker knows the topic.
 fn topic_is_there(producer: &FutureProducer<LastError>, topic: &str) -> Result<bool, KafkaError> {
     let metadata = producer.client().fetch_metadata(Some(topic), TOPIC_TIMEOUT)?;
-    let error = metadata.topics().iter().find(|known| known.name() == topic).map(|known| known.error());
+    let error = metadata.topics().iter().find(|known| known.name() == topic).map(MetadataTopic::error);
     match error.map(|error| error.map(RDKafkaErrorCode::from)) {
         // A leader that isn't elected yet is waited for by the producer.
         Some(None | Some(RDKafkaErrorCode::LeaderNotAvailable)) => Ok(true),
@@ -232,7 +237,8 @@ fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
     let admin: AdminClient<DefaultClientContext> = config.create()?;
     let options =
         AdminOptions::new().request_timeout(Some(TOPIC_TIMEOUT)).operation_timeout(Some(TOPIC_TIMEOUT / 2));
-    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1));
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
+        .set("max.message.bytes", TOPIC_MAX_MESSAGE_BYTES);
     let results = tokio::runtime::Handle::current().block_on(admin.create_topics([&new], &options))?;
     match results.into_iter().next() {
         Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => {
@@ -253,17 +259,6 @@ fn reason(error: &KafkaError) -> String {
         KafkaError::ClientConfig(_, description, property, _) => format!("{property}: {description}"),
         _ => error.to_string(),
     }
-}
-
-fn is_missing_topic(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-        )
-    )
 }
 
 /// Whether the client only says that it has waited in vain, not for what.
@@ -294,6 +289,15 @@ impl LastError {
 }
 
 impl ClientContext for LastError {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", facility, "{message}");
+            }
+            _ => tracing::warn!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
     /// Remembers it; whoever waits for a letter reports it.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the dead-letter producer");

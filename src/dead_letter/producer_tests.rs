@@ -111,6 +111,22 @@ async fn given_a_topic_that_denies_letters_then_it_is_unavailable_until_it_takes
 }
 
 #[tokio::test]
+async fn given_a_producer_that_has_failed_for_good_then_another_takes_its_place() {
+    let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
+    // A broker that has lost track of the idempotent producer: the client calls that fatal.
+    broker.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+    );
+    store.store(&[letter_at(17)], NOW).await.expect_err("fatal");
+    let failed = store.producer.lock().expect("not poisoned").clone();
+    assert!(failed.client().fatal_error().is_some());
+
+    store.store(&[letter_at(18)], NOW).await.expect("stored");
+    assert_eq!(read(&broker, 1, |message| envelope(message).offset.0), [18]);
+}
+
+#[tokio::test]
 async fn given_a_topic_that_may_not_be_looked_up_then_it_is_unavailable_until_it_may() {
     let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
     broker

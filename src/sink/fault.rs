@@ -43,7 +43,7 @@ pub struct Chances {
 #[derive(Debug)]
 enum Plan {
     Calls(BTreeMap<u64, Fault>),
-    Random(StdRng, Chances),
+    Random(Box<StdRng>, Chances),
 }
 
 /// Passes calls on to another store, except for those that its plan lets fail. Calls of every kind are counted
@@ -64,7 +64,7 @@ impl Faulty {
     /// Lets calls fail by chance; the same seed and order of calls give the same faults.
     #[must_use]
     pub fn seeded(inner: Arc<dyn Sink>, seed: u64, chances: Chances) -> Self {
-        Self { inner, plan: Mutex::new((0, Plan::Random(StdRng::seed_from_u64(seed), chances))) }
+        Self { inner, plan: Mutex::new((0, Plan::Random(Box::new(StdRng::seed_from_u64(seed)), chances))) }
     }
 
     /// The number of calls so far.

@@ -3,7 +3,8 @@
 //! A file appears under its name whole or not at all, and is never replaced: it is written under a temporary name
 //! that no other attempt uses, synced, then *linked* to its final name, which fails if that exists. (A shared
 //! temporary name would let a process that wakes up late write into the visible file; PROTOCOL.md, "Identity of
-//! a file".) All directories up to the root are synced before a put is done, whoever made them.
+//! a file".) All directories up to the root are synced before a put is done, whoever made them; the root and what
+//! lies above it by who makes them.
 //!
 //! Temporary names begin with a dot and end in `.tmp`: readers skip them. Those left behind by a crash are removed
 //! by a later put into the same directory once they are a day older than that put's own file, by the file
@@ -42,6 +43,7 @@ impl LocalSink {
     /// A store under `root`.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
+        let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
         Self { root }
     }
 
@@ -149,18 +151,18 @@ impl Target {
         self.path.parent().unwrap_or(&self.root)
     }
 
-    /// Syncs every directory from the file's own to the root, and the one that holds the root.
+    /// Makes the directories that are missing. The root is another's to keep, and rarely missing.
+    fn make_directories(&self) -> Result<(), SinkError> {
+        make_durably(&self.root)
+            .and_then(|()| fs::create_dir_all(self.directory()))
+            .map_err(|error| self.unavailable("make the directory of", &error))
+    }
+
+    /// Syncs every directory from the file's own to the root.
     fn sync_directories(&self) -> Result<(), SinkError> {
-        let above =
-            self.root.parent().map(|above| if above.as_os_str().is_empty() { ".".as_ref() } else { above });
-        let below = self.directory().ancestors().take_while(|directory| directory.starts_with(&self.root));
-        for directory in below.chain(above) {
-            match File::open(directory).and_then(|directory| directory.sync_all()) {
-                Ok(()) => {}
-                // Whoever made the root could see to it; it need not be ours.
-                Err(error) if Some(directory) == above && error.kind() == ErrorKind::PermissionDenied => {}
-                Err(error) => return Err(self.unavailable("sync a directory of", &error)),
-            }
+        let directories = self.directory().ancestors().take_while(|path| path.starts_with(&self.root));
+        for directory in directories {
+            sync(directory).map_err(|error| self.unavailable("sync the directories of", &error))?;
         }
         Ok(())
     }
@@ -180,6 +182,25 @@ impl Target {
     }
 }
 
+/// Makes `directory` and those above it, and syncs where each one is entered.
+fn make_durably(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    make_durably(parent)?;
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {}
+        made => made?,
+    }
+    sync(parent)
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
 /// A file on its way to its name; removed when dropped.
 #[derive(Debug)]
 struct Attempt {
@@ -190,8 +211,8 @@ struct Attempt {
 
 impl Attempt {
     fn begin(target: Target) -> Result<Self, SinkError> {
+        target.make_directories()?;
         let directory = target.directory();
-        fs::create_dir_all(directory).map_err(|error| target.unavailable("make the directory of", &error))?;
         let temporary = directory.join(format!(".{}{TEMPORARY_SUFFIX}", Uuid::new_v4()));
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary);
         let file = file.map_err(|error| target.unavailable("write beside", &error))?;

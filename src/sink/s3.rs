@@ -1,14 +1,15 @@
-//! S3, and stores that speak its protocol. The only file that names the S3 client.
+//! S3, and stores that speak its protocol. The only module that knows the S3 client.
 //!
 //! - Every write is conditional (`If-None-Match: *`). 412 is not "done" by itself: the digests are compared. A store
 //!   without conditional writes (501) is asked first and then written to plainly, which leaves the moment between
 //!   the two unguarded; that is logged once. (A store that *ignores* the condition cannot be noticed.)
 //! - Each call is one attempt: the client's own retries are off, [`super::retry::Retrying`] repeats. Each request
-//!   has a limit by its size ([`Patience`]) on all of it, connecting within [`CONNECT`] included; no separate read
+//!   has a limit by its size ([`Patience`]) on all of it, connecting (5 s at most) included; no separate read
 //!   timeout, since the client's would also count the time that sending the body takes. The client's protection
 //!   against stalled transfers stays on, and ends a dead upload much earlier.
-//! - Bodies are sent in their pieces, unsigned (the signature covers the headers; TLS or the private network covers
-//!   the rest) and without a checksum unless the store insists: hashing them costs more than compressing them.
+//! - Bodies are sent in their pieces, unsigned: hashing them with SHA-256 costs more than compressing them. They
+//!   carry a CRC-32 instead, and not only for bits that flip: a store may keep as much as arrived of a body that was
+//!   cut off by a dropped call, under the full digest (versitygw 1.8.0 does), unless a checksum says otherwise.
 //! - Large and streamed bodies go up in parts and appear when they are complete. An upload that is not completed is
 //!   aborted, but nothing can abort that of a process that died: give the bucket a lifecycle rule that aborts
 //!   incomplete multipart uploads after a day.
@@ -28,17 +29,24 @@ use aws_sdk_s3::config::{Builder, Credentials, Region, RequestChecksumCalculatio
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{
-    CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption, StorageClass,
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption,
+    StorageClass,
 };
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use super::parts::{FIRST_PART, MAX_PARTS, Parts};
+use super::parts::{FIRST_PART, Parts};
 use super::patience::Patience;
 use super::pieces::Pieces;
 use super::refusal::{Meaning, Refusal};
 use super::{Body, DIGEST_METADATA, Digest, ObjectInfo, OpenError, Sink, SinkError, Stored, verdict};
 use crate::config::{S3Config, Secret};
+
+mod upload;
+
+use upload::Upload;
 
 /// What the objects are said to be. IANA knows no type for container files; readers go by the key.
 const CONTENT_TYPE: &str = "application/avro";
@@ -105,7 +113,9 @@ impl S3Sink {
             .force_path_style(config.path_style)
             .retry_config(RetryConfig::disabled())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
-        client.set_endpoint_url(config.endpoint.clone().or_else(|| shared.endpoint_url().map(str::to_owned)));
+        if let Some(endpoint) = &config.endpoint {
+            client = client.endpoint_url(endpoint);
+        }
         Ok(Self {
             client: Client::from_conf(client.build()),
             bucket: config.bucket.clone(),
@@ -223,6 +233,7 @@ impl S3Sink {
             .set_if_none_match(condition.map(str::to_owned))
             .content_type(CONTENT_TYPE)
             .content_length(i64::try_from(len).unwrap_or(i64::MAX))
+            .checksum_crc32(checksum(&body))
             .metadata(DIGEST_METADATA, digest.to_string())
             .set_storage_class(self.storage_class.clone())
             .set_acl(self.acl.clone())
@@ -329,123 +340,17 @@ impl S3Sink {
 type Condition = Option<&'static str>;
 const UNLESS_THERE: Condition = Some("*");
 
-/// A multipart upload; aborted when dropped before it is complete.
-struct Upload<'a> {
-    sink: &'a S3Sink,
-    key: &'a str,
-    id: String,
-    parts: Vec<CompletedPart>,
-    complete: bool,
-}
-
-impl<'a> Upload<'a> {
-    async fn begin(sink: &'a S3Sink, key: &'a str, digest: Digest) -> Result<Self, SinkError> {
-        let begun = sink
-            .client
-            .create_multipart_upload()
-            .bucket(&sink.bucket)
-            .key(key)
-            .content_type(CONTENT_TYPE)
-            .metadata(DIGEST_METADATA, digest.to_string())
-            .set_storage_class(sink.storage_class.clone())
-            .set_acl(sink.acl.clone())
-            .set_server_side_encryption(sink.sse.clone())
-            .set_ssekms_key_id(sink.kms_key_id.clone())
-            .customize()
-            .config_override(sink.within(0))
-            .send()
-            .await
-            .map_err(|error| sink.unavailable("begin the upload of", key, &refusal(&error)))?;
-        let id = begun.upload_id.unwrap_or_default();
-        Ok(Self { sink, key, id, parts: Vec::new(), complete: false })
-    }
-
-    async fn send(&mut self, part: Body) -> Result<(), SinkError> {
-        let Self { sink, key, .. } = *self;
-        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
-        if number > MAX_PARTS {
-            let limit = format!("upload {key}: larger than the 492 GiB that {MAX_PARTS} parts hold");
-            return Err(SinkError::Unavailable(limit));
-        }
-        let len = part.len();
-        let sent = sink
-            .client
-            .upload_part()
-            .bucket(&sink.bucket)
-            .key(key)
-            .upload_id(&self.id)
-            .part_number(number)
-            .content_length(i64::try_from(len).unwrap_or(i64::MAX))
-            .body(in_pieces(part))
-            .customize()
-            .disable_payload_signing()
-            .config_override(sink.within(len))
-            .send()
-            .await
-            .map_err(|error| sink.unavailable(&format!("upload part {number} of"), key, &refusal(&error)))?;
-        self.parts.push(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build());
-        Ok(())
-    }
-
-    /// Makes the object visible unless one is there. `NoSuchUpload` is a failure like any other, even though an
-    /// earlier request may have completed it: another one may as well have aborted it.
-    async fn complete(mut self, digest: Digest) -> Result<Stored, SinkError> {
-        let (sink, key) = (self.sink, self.key);
-        let stored = sink
-            .write_once("complete the upload of", key, digest, |condition| self.request_completion(condition))
-            .await?;
-        // After a 412 with an equal digest the parts are still there, and are aborted.
-        self.complete = stored == Stored::Created;
-        Ok(stored)
-    }
-
-    async fn request_completion(&self, condition: Condition) -> Result<(), Refusal> {
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone())).build();
-        self.sink
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.sink.bucket)
-            .key(self.key)
-            .upload_id(&self.id)
-            .set_if_none_match(condition.map(str::to_owned))
-            .multipart_upload(parts)
-            .customize()
-            .config_override(self.sink.within(0))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| refusal(&error))
-    }
-}
-
-impl Drop for Upload<'_> {
-    /// As well as can be: the parts cost money, no more.
-    fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if self.complete {
-            return;
-        }
-        let request = self
-            .sink
-            .client
-            .abort_multipart_upload()
-            .bucket(&self.sink.bucket)
-            .key(self.key)
-            .upload_id(&self.id)
-            .customize()
-            .config_override(self.sink.within(0));
-        let key = self.key.to_owned();
-        runtime.spawn(async move {
-            if let Err(error) = request.send().await {
-                let refusal = refusal(&error);
-                tracing::warn!(%key, %refusal, "cannot abort an upload: its parts stay until the bucket's rule");
-            }
-        });
-    }
-}
-
 fn in_pieces(body: Body) -> ByteStream {
     ByteStream::new(SdkBody::retryable(move || SdkBody::from_body_1_x(Pieces::of(body.clone()))))
+}
+
+/// `x-amz-checksum-crc32`: the CRC-32 (ISO-HDLC) of `body`, big-endian, in base64. A millisecond per 8 MiB or less.
+fn checksum(body: &Body) -> String {
+    let mut checksum = crc32fast::Hasher::new();
+    for piece in body.pieces() {
+        checksum.update(piece);
+    }
+    BASE64.encode(checksum.finalize().to_be_bytes())
 }
 
 /// What is to be known of a failed request.

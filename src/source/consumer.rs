@@ -13,9 +13,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
-use super::SourceError;
 use super::client::client_config;
 use super::context::GroupContext;
+use super::SourceError;
 use super::raw::take::{Record, RecordQueue};
 use crate::config::{Assignment, Config, GroupProtocol, Isolation};
 use crate::core::Commit;
@@ -184,11 +184,7 @@ impl Source {
     pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
         let mut assigned = self.assigned.borrow_mut();
         let list = list_of(partitions.iter().filter(|partition| assigned.remove(*partition).is_some()));
-        let given = if self.is_cooperative() {
-            self.consumer.incremental_unassign(&list)
-        } else {
-            self.consumer.unassign()
-        };
+        let given = if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() };
         Ok(given?)
     }
 

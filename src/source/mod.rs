@@ -43,3 +43,4 @@ impl std::fmt::Display for PartitionError {
         self.0.fmt(f)
     }
 }
+

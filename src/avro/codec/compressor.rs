@@ -9,7 +9,7 @@ use super::{Codec, DEFLATE_LEVELS, ZSTD_LEVELS};
 use crate::avro::container::BLOCK_BYTES;
 
 /// log2 of the farthest match that zstd looks for: 1 MiB. Blocks are 64 KiB, so this only bounds what a block of one
-/// huge datum takes (level 22 would otherwise fill some 300 MiB of tables for 16 MiB).
+/// huge datum takes (the highest levels would otherwise have tables that grow with it).
 const ZSTD_WINDOW_LOG: u32 = 20;
 
 /// Blocks up to this size are ordinary: a full one, overshot by its last datum.
@@ -55,14 +55,13 @@ impl Compressor {
     /// The memory that it holds: the library's context and the scratch for a compressed block, in bytes.
     ///
     /// While a block of more than 128 KiB (one large datum) is compressed it is larger by at most that block's
-    /// [`bound`](Self::bound), and with zstd up to another 40 MiB at the highest levels, until [`Self::trim`].
+    /// [`bound`](Self::bound), and with zstd up to another 16 MiB at the highest levels, until [`Self::trim`].
     #[must_use]
     pub fn memory(&self) -> usize {
         self.context.memory() + self.output.capacity()
     }
 
-    /// The most bytes that a block of `len` bytes can become, under any codec; all of them grow data that they
-    /// can't compress by less than that.
+    /// The most bytes that a block of `len` bytes can become, under any codec.
     #[must_use]
     pub fn bound(len: usize) -> usize {
         // Snappy's is the largest: 32 + n + n/6, and 4 for the checksum. Deflate's is n + 5 for each 5,000 + 9,
@@ -172,5 +171,82 @@ fn deflate_memory(level: libdeflater::CompressionLvl) -> usize {
 impl fmt::Debug for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compressor").field("codec", &self.codec).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Codec; 10] = [
+        Codec::Null,
+        Codec::Snappy,
+        Codec::Deflate(1),
+        Codec::Deflate(6),
+        Codec::Deflate(12),
+        Codec::Zstd(1),
+        Codec::Zstd(3),
+        Codec::Zstd(9),
+        Codec::Zstd(19),
+        Codec::Zstd(22),
+    ];
+
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn given_any_ordinary_block_then_the_memory_is_as_at_the_start() {
+        for codec in ALL {
+            let mut compressor = Compressor::new(codec);
+            let stated = compressor.memory();
+            for len in [0, 1, 100, 5000, BLOCK_BYTES, BLOCK_BYTES + 270, ORDINARY_BLOCK] {
+                assert!(!compressor.compress(&noise(len)).is_empty() || (codec == Codec::Null && len == 0));
+                assert_eq!(compressor.memory(), stated, "{codec}, {len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn given_noise_of_any_length_then_it_stays_within_the_bound() {
+        for codec in ALL {
+            let mut compressor = Compressor::new(codec);
+            for len in [0, 1, 59, 60, 61, 5000, BLOCK_BYTES, 1_000_000] {
+                let compressed = compressor.compress(&noise(len)).len();
+                assert!(compressed <= Compressor::bound(len), "{codec}: {len} became {compressed}");
+            }
+        }
+    }
+
+    #[test]
+    fn given_a_huge_block_then_the_memory_beyond_it_is_as_stated() {
+        for codec in ALL {
+            let mut compressor = Compressor::new(codec);
+            let before = compressor.memory();
+            let len = 16 << 20;
+            assert!(!compressor.compress(&vec![0; len]).is_empty());
+            let further = compressor.memory() - before;
+            assert!(further <= Compressor::bound(len) + (16 << 20), "{codec}: {further}");
+            compressor.trim();
+            assert_eq!(compressor.memory(), before, "{codec}");
+        }
+    }
+
+    #[test]
+    fn given_a_level_that_no_setting_has_then_the_nearest_is_used() {
+        let block = noise(1000).repeat(20);
+        for (wrong, right) in [
+            (Codec::Deflate(0), Codec::Deflate(1)),
+            (Codec::Deflate(200), Codec::Deflate(12)),
+            (Codec::Zstd(0), Codec::Zstd(1)),
+            (Codec::Zstd(255), Codec::Zstd(22)),
+        ] {
+            assert_eq!(Compressor::new(wrong).compress(&block), Compressor::new(right).compress(&block));
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Segments {
 
     /// Where the segments lie.
     pub(super) fn addresses(&self) -> Vec<*const u8> {
-        self.segments.iter().map(|segment| segment.as_ptr()).collect()
+        self.segments.iter().map(Vec::as_ptr).collect()
     }
 }
 

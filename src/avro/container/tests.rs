@@ -66,7 +66,7 @@ fn values() -> impl Strategy<Value = Vec<Vec<u8>>> {
         };
         (0..len).map(|_| next()).collect::<Vec<u8>>()
     });
-    prop::collection::vec(value, 0..60)
+    prop::collection::vec(value, 0..50)
 }
 
 fn recount(file: &OpenFile) -> usize {
@@ -74,7 +74,7 @@ fn recount(file: &OpenFile) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn given_any_values_and_codec_then_they_are_read_back_in_order(values in values()) {

@@ -1,6 +1,7 @@
 //! How the sink takes what a store may answer, shown with a server that answers as told. What a store that works
 //! makes of it all is in the conformance suite.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::body::{Body as HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use axum::serve::ListenerExt;
 
 use super::*;
 
@@ -33,6 +35,7 @@ type Seen = (String, HeaderMap);
 
 struct FakeStore {
     sink: S3Sink,
+    connections: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -56,8 +59,13 @@ impl FakeStore {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = connections.clone();
+        let listener = listener.tap_io(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
         tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-        Self { sink: sink_at(&endpoint).await, seen }
+        Self { sink: sink_at(&endpoint).await, connections, seen }
     }
 
     /// What was asked so far.
@@ -185,6 +193,8 @@ async fn given_settings_then_a_put_carries_them_unsigned_and_with_its_length() {
         ("content-length", "4"),
         ("content-type", "application/avro"),
         ("x-amz-meta-valve-digest", "00000000000000000000000000000001"),
+        // The CRC-32 of "rows".
+        ("x-amz-checksum-crc32", "Cov0oQ=="),
         ("x-amz-storage-class", "STANDARD_IA"),
         ("x-amz-acl", "bucket-owner-full-control"),
         ("x-amz-server-side-encryption", "aws:kms"),
@@ -194,6 +204,16 @@ async fn given_settings_then_a_put_carries_them_unsigned_and_with_its_length() {
         assert_eq!(headers.get(name).map(|value| value.to_str().unwrap()), Some(value), "{name}");
     }
     assert!(!headers.contains_key("transfer-encoding") && !headers.contains_key("x-amz-trailer"));
+}
+
+#[tokio::test]
+async fn given_requests_of_all_sizes_then_they_share_one_connection() {
+    let store = FakeStore::answering(|_| Done).await;
+    for len in [0, 1, 3 << 20] {
+        store.sink.put("a", OURS, Body::new(vec![Bytes::from(vec![0; len])])).await.unwrap();
+        store.sink.head("a").await.unwrap();
+    }
+    assert_eq!(store.connections.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -328,9 +348,6 @@ async fn given_a_bucket_in_another_region_then_the_reason_names_it() {
 
 #[tokio::test]
 async fn given_an_answer_that_is_not_the_protocols_then_it_is_unavailable() {
-    let store = FakeStore::answering(|_| DoneBut("x")).await;
-    let html = store.sink.head("a").await.unwrap().unwrap();
-    assert_eq!(html.digest, None);
     let store = FakeStore::answering(|_| Refused(502, "</Code><html>")).await;
     assert!(reason(store.put().await).contains("HTTP 502"));
 }

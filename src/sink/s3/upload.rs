@@ -1,0 +1,130 @@
+//! One multipart upload: begun, fed part by part, and completed or aborted.
+//!
+//! Parts go up one after the other. Several at once would belong into [`Upload::send`], each with its own number.
+
+use super::super::parts::MAX_PARTS;
+use super::super::refusal::Refusal;
+use super::super::{Body, DIGEST_METADATA, Digest, SinkError, Stored};
+use super::{
+    CONTENT_TYPE, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Condition, S3Sink, checksum,
+    in_pieces, refusal,
+};
+
+/// A multipart upload; aborted when dropped before it is complete.
+pub(super) struct Upload<'a> {
+    sink: &'a S3Sink,
+    key: &'a str,
+    id: String,
+    parts: Vec<CompletedPart>,
+    complete: bool,
+}
+
+impl<'a> Upload<'a> {
+    pub(super) async fn begin(sink: &'a S3Sink, key: &'a str, digest: Digest) -> Result<Self, SinkError> {
+        let begun = sink
+            .client
+            .create_multipart_upload()
+            .bucket(&sink.bucket)
+            .key(key)
+            .content_type(CONTENT_TYPE)
+            .metadata(DIGEST_METADATA, digest.to_string())
+            .set_storage_class(sink.storage_class.clone())
+            .set_acl(sink.acl.clone())
+            .set_server_side_encryption(sink.sse.clone())
+            .set_ssekms_key_id(sink.kms_key_id.clone())
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            .customize()
+            .config_override(sink.within(0))
+            .send()
+            .await
+            .map_err(|error| sink.unavailable("begin the upload of", key, &refusal(&error)))?;
+        let id = begun.upload_id.unwrap_or_default();
+        Ok(Self { sink, key, id, parts: Vec::new(), complete: false })
+    }
+
+    pub(super) async fn send(&mut self, part: Body) -> Result<(), SinkError> {
+        let Self { sink, key, .. } = *self;
+        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
+        if number > MAX_PARTS {
+            let limit = format!("upload {key}: larger than the 492 GiB that {MAX_PARTS} parts hold");
+            return Err(SinkError::Unavailable(limit));
+        }
+        let (len, checksum) = (part.len(), checksum(&part));
+        let sent = sink
+            .client
+            .upload_part()
+            .bucket(&sink.bucket)
+            .key(key)
+            .upload_id(&self.id)
+            .part_number(number)
+            .content_length(i64::try_from(len).unwrap_or(i64::MAX))
+            .checksum_crc32(&checksum)
+            .body(in_pieces(part))
+            .customize()
+            .disable_payload_signing()
+            .config_override(sink.within(len))
+            .send()
+            .await
+            .map_err(|error| sink.unavailable(&format!("upload part {number} of"), key, &refusal(&error)))?;
+        let part =
+            CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).checksum_crc32(checksum);
+        self.parts.push(part.build());
+        Ok(())
+    }
+
+    /// Makes the object visible unless one is there. `NoSuchUpload` is a failure like any other, even though an
+    /// earlier request may have completed it: another one may as well have aborted it.
+    pub(super) async fn complete(mut self, digest: Digest) -> Result<Stored, SinkError> {
+        let (sink, key) = (self.sink, self.key);
+        let stored = sink
+            .write_once("complete the upload of", key, digest, |condition| self.request_completion(condition))
+            .await?;
+        // After a 412 with an equal digest the parts are still there, and are aborted.
+        self.complete = stored == Stored::Created;
+        Ok(stored)
+    }
+
+    async fn request_completion(&self, condition: Condition) -> Result<(), Refusal> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone())).build();
+        self.sink
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.sink.bucket)
+            .key(self.key)
+            .upload_id(&self.id)
+            .set_if_none_match(condition.map(str::to_owned))
+            .multipart_upload(parts)
+            .customize()
+            .config_override(self.sink.within(0))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| refusal(&error))
+    }
+}
+
+impl Drop for Upload<'_> {
+    /// As well as can be: the parts cost money, no more.
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.complete {
+            return;
+        }
+        let request = self
+            .sink
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.sink.bucket)
+            .key(self.key)
+            .upload_id(&self.id)
+            .customize()
+            .config_override(self.sink.within(0));
+        let key = self.key.to_owned();
+        runtime.spawn(async move {
+            if let Err(error) = request.send().await {
+                let refusal = refusal(&error);
+                tracing::warn!(%key, %refusal, "cannot abort an upload: its parts stay until the bucket's rule");
+            }
+        });
+    }
+}
