@@ -132,7 +132,13 @@ impl Partition {
         self.open.get_or_insert_with(|| OpenBatch::new(id, first, now))
     }
 
-    pub(super) fn resolved(&mut self, ticket: Ticket, facts: &Facts, policy: StartPolicy, step: &mut Step<'_>) {
+    pub(super) fn resolved(
+        &mut self,
+        ticket: Ticket,
+        facts: &Facts,
+        policy: StartPolicy,
+        step: &mut Step<'_>,
+    ) {
         if self.standing != Standing::Resolving(ticket) {
             return;
         }

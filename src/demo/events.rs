@@ -128,15 +128,8 @@ enum Flaw {
     Empty,
 }
 
-const FLAWS: [Flaw; 7] = [
-    Flaw::Json,
-    Flaw::Truncated,
-    Flaw::Trailing,
-    Flaw::Null,
-    Flaw::Absurd,
-    Flaw::UnknownSchema,
-    Flaw::Empty,
-];
+const FLAWS: [Flaw; 7] =
+    [Flaw::Json, Flaw::Truncated, Flaw::Trailing, Flaw::Null, Flaw::Absurd, Flaw::UnknownSchema, Flaw::Empty];
 
 impl Flaw {
     /// The reason under which valve must refuse it.

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use apache_avro::types::Value;
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
 use proptest::prelude::*;
 
 use super::*;
@@ -32,7 +32,9 @@ fn field<'a>(value: &'a Value, path: &str) -> &'a Value {
 fn hour_inside(event: &Event, value: &Value) -> Hour {
     let Value::Union(1, at) = field(value, event.topic.timestamp()) else { panic!("no timestamp") };
     let millis = match &**at {
-        Value::String(text) => chrono::DateTime::parse_from_rfc3339(text).expect("ISO 8601").timestamp_millis(),
+        Value::String(text) => {
+            chrono::DateTime::parse_from_rfc3339(text).expect("ISO 8601").timestamp_millis()
+        }
         Value::TimestampMillis(millis) => *millis,
         other => panic!("{other:?}"),
     };

@@ -101,7 +101,8 @@ impl Pace {
             return Self::BURST;
         }
         let elapsed = now.saturating_sub(self.since);
-        let total = u64::try_from(elapsed.as_micros() * u128::from(self.rate) / 1_000_000).unwrap_or(u64::MAX);
+        let total =
+            u64::try_from(elapsed.as_micros() * u128::from(self.rate) / 1_000_000).unwrap_or(u64::MAX);
         let behind = total.saturating_sub(self.done);
         if behind > self.rate.max(Self::BURST) {
             // More than a second behind: forget it.
@@ -153,8 +154,14 @@ mod tests {
         let (events, positions) = (Events::new(1, ids()), Positions::new());
         let clock = SystemClock::new();
         let (rate, records) = (0, Some(3_000));
-        let generator =
-            Generator { broker: &broker, events: &events, positions: &positions, clock: &clock, rate, records };
+        let generator = Generator {
+            broker: &broker,
+            events: &events,
+            positions: &positions,
+            clock: &clock,
+            rate,
+            records,
+        };
         assert_eq!(generator.run(&CancellationToken::new()).unwrap(), 3_000);
         assert_eq!(broker.acknowledged(), 3_000);
         let mut read = Vec::new();

@@ -71,7 +71,9 @@ impl Letters {
         match parse(json) {
             Ok((coordinates, letter)) => match self.found.get(&coordinates) {
                 Some(earlier) if *earlier == letter => self.repeated += 1,
-                Some(earlier) => self.strange.push(format!("{coordinates:?}: both {earlier:?} and {letter:?}")),
+                Some(earlier) => {
+                    self.strange.push(format!("{coordinates:?}: both {earlier:?} and {letter:?}"))
+                }
                 None => {
                     self.found.insert(coordinates, letter);
                 }

@@ -12,11 +12,11 @@
 mod datum;
 mod draws;
 mod events;
+mod generator;
+mod letters;
 mod orders;
 mod page_views;
-mod generator;
 mod positions;
 pub mod registry_server;
-mod letters;
 mod report;
 mod verify;

@@ -66,7 +66,8 @@ fn iso(at: UnixMillis, draws: &mut Draws) -> String {
 }
 
 fn customer(datum: &mut Datum, draws: &mut Draws) {
-    let name = draws.of(["Ada Lindqvist", "Jörg Weiß", "María Núñez", "Chidi Okafor", "林 美玲", "Sam O'Neil"]);
+    let name =
+        draws.of(["Ada Lindqvist", "Jörg Weiß", "María Núñez", "Chidi Okafor", "林 美玲", "Sam O'Neil"]);
     let id = draws.below(90_000);
     datum.long(10_000 + id).string(name);
     let email = draws.percent(70).then(|| format!("customer{id}@example.com"));

@@ -25,7 +25,8 @@ pub(super) fn page_view(seq: u64, id: u32, at: Option<UnixMillis>, draws: &mut D
     });
     datum.long(1 + draws.below(30));
     datum.string(format!("https://shop.example{}", draws.of(PATHS)));
-    let referrer = draws.percent(50).then(|| draws.of(["https://search.example/?q=lamp", "https://news.example/"]));
+    let referrer =
+        draws.percent(50).then(|| draws.of(["https://search.example/?q=lamp", "https://news.example/"]));
     datum.optional(referrer, |datum, referrer| {
         datum.string(referrer);
     });

@@ -35,7 +35,8 @@ impl Positions {
             produced: AtomicU64::new(0),
             committed: AtomicU64::new(0),
         };
-        let all = TOPICS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)));
+        let all =
+            TOPICS.iter().flat_map(|topic| (0..topic.partitions()).map(|partition| (*topic, partition)));
         Self { partitions: all.map(position).collect() }
     }
 
@@ -87,7 +88,8 @@ impl Positions {
     }
 
     fn get(&self, topic: Topic, partition: i32) -> Option<&Position> {
-        let before: i32 = TOPICS.iter().take_while(|other| **other != topic).map(|topic| topic.partitions()).sum();
+        let before: i32 =
+            TOPICS.iter().take_while(|other| **other != topic).map(|topic| topic.partitions()).sum();
         self.partitions.get(usize::try_from(before + partition).ok()?)
     }
 }

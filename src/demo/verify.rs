@@ -14,9 +14,9 @@ use apache_avro::{AvroResult, Reader, Schema};
 use super::events::{Event, Events, Fate, TOPICS, Topic};
 use super::letters::{Letters, digest};
 use super::report::{Fault, Report};
+use crate::avro::wire;
 use crate::core::layout::{Granularity, Hour};
 use crate::types::UnixMillis;
-use crate::avro::wire;
 
 /// Where a file's header is looked for the schema's text, in bytes.
 const HEAD: u64 = 1 << 20;
@@ -27,10 +27,8 @@ const HEAD: u64 = 1 << 20;
 /// When a directory can't be listed. A file that can't be read is a fault in the report.
 pub(crate) fn verify(events: &Events, generated: u64, root: &Path, letters: &Letters) -> io::Result<Report> {
     let parse = |text: &&str| Schema::parse_str(text).map_err(io::Error::other);
-    let schemas: Vec<Vec<Schema>> = TOPICS
-        .iter()
-        .map(|topic| topic.schemas().iter().map(parse).collect())
-        .collect::<io::Result<_>>()?;
+    let schemas: Vec<Vec<Schema>> =
+        TOPICS.iter().map(|topic| topic.schemas().iter().map(parse).collect()).collect::<io::Result<_>>()?;
     let readers = schemas
         .iter()
         .map(|versions| versions.iter().map(|schema| GenericDatumReader::builder(schema).build()).collect())
@@ -80,7 +78,8 @@ impl Verification<'_> {
 
     /// Checks the rows of one file and says how many there are.
     fn rows(&mut self, path: &Path, name: &str, place: &Place) -> AvroResult<u64> {
-        let Some(version) = registered_version(path, place.topic).map_err(apache_avro::error::Details::ReadHeader)?
+        let Some(version) =
+            registered_version(path, place.topic).map_err(apache_avro::error::Details::ReadHeader)?
         else {
             self.report.add(Fault::Altered, || format!("{name}: its schema is not the registered text"));
             return Ok(0);
@@ -97,19 +96,27 @@ impl Verification<'_> {
     /// Checks one row.
     fn row(&mut self, row: &Value, name: &str, place: &Place, version: usize) {
         let Some(seq) = seq(row).filter(|seq| *seq < self.report.generated) else {
-            return self.report.add(Fault::Unexpected, || format!("{name}: a row that nobody generated: {row:?}"));
+            return self
+                .report
+                .add(Fault::Unexpected, || format!("{name}: a row that nobody generated: {row:?}"));
         };
         let event = self.events.event(seq);
         if let Fate::DeadLetter(reason) = event.fate {
             let reason = reason.code();
-            return self.report.add(Fault::Unexpected, || format!("{name}: event {seq}, a dead letter for {reason}"));
+            return self
+                .report
+                .add(Fault::Unexpected, || format!("{name}: event {seq}, a dead letter for {reason}"));
         }
         if !self.seen.insert(seq) {
             self.report.add(Fault::Doubled, || format!("event {seq}, for example in {name}"));
         }
         if event.topic != place.topic || event.fate != (Fate::Row { hour: place.hour, version }) {
             return self.report.add(Fault::Misplaced, || {
-                format!("event {seq} of {}, {:?}, is in {name} under version {version}", event.topic.name(), event.fate)
+                format!(
+                    "event {seq} of {}, {:?}, is in {name} under version {version}",
+                    event.topic.name(),
+                    event.fate
+                )
             });
         }
         if self.decode(&event, version).as_ref() != Some(row) {
@@ -135,7 +142,8 @@ impl Verification<'_> {
             let event = self.events.event(seq);
             let offset = offsets.next(&event);
             let letter = letters.remove(&(event.topic, event.partition, offset));
-            let at = || format!("event {seq}, {}[{}] at offset {offset}", event.topic.name(), event.partition);
+            let at =
+                || format!("event {seq}, {}[{}] at offset {offset}", event.topic.name(), event.partition);
             match (event.fate, letter) {
                 (Fate::Row { .. }, None) if self.seen.contains(seq) => {}
                 (_, None) => self.report.add(Fault::Missing, || format!("{}: {:?}", at(), event.fate)),
@@ -146,13 +154,15 @@ impl Verification<'_> {
                     *self.report.dead_letters.entry(letter.reason).or_default() += 1;
                 }
                 (Fate::Row { .. }, Some(letter)) => {
-                    self.report.add(Fault::Unexpected, || format!("{}: a dead letter, {}", at(), letter.reason));
+                    self.report
+                        .add(Fault::Unexpected, || format!("{}: a dead letter, {}", at(), letter.reason));
                 }
             }
         }
         for (topic, partition, offset) in letters.keys() {
             let name = topic.name();
-            self.report.add(Fault::Unexpected, || format!("dead letter of {name}[{partition}] at offset {offset}"));
+            self.report
+                .add(Fault::Unexpected, || format!("dead letter of {name}[{partition}] at offset {offset}"));
         }
     }
 }

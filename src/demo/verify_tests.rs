@@ -25,7 +25,11 @@ fn outcome() -> Outcome {
         let offset = offsets.next(&event);
         match event.fate {
             Fate::Row { hour, version } => {
-                outcome.files.entry((event.topic, hour, version)).or_default().push(event.value[5..].to_vec());
+                outcome
+                    .files
+                    .entry((event.topic, hour, version))
+                    .or_default()
+                    .push(event.value[5..].to_vec());
             }
             Fate::DeadLetter(reason) => {
                 let letter = Letter { reason: reason.code().to_owned(), value: digest(&event.value) };
@@ -40,7 +44,13 @@ fn outcome() -> Outcome {
 fn container(schema: &str, rows: &[Vec<u8>]) -> Vec<u8> {
     let sync = [7; 16];
     let mut file = Datum::new(0);
-    file.long(2).string("avro.schema").string(schema).string("avro.codec").string("null").long(0).fixed(&sync);
+    file.long(2)
+        .string("avro.schema")
+        .string(schema)
+        .string("avro.codec")
+        .string("null")
+        .long(0)
+        .fixed(&sync);
     let block = rows.concat();
     file.long(rows.len() as i64).string(block).fixed(&sync);
     let file = file.into_value();

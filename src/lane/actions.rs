@@ -129,7 +129,12 @@ impl Lane<'_> {
         self.publishing.under_way.insert(publish.partition.clone(), (publish, job.abort_handle()));
     }
 
-    pub(super) fn published(&mut self, partition: TopicPartition, batch: BatchId, result: Result<u64, String>) {
+    pub(super) fn published(
+        &mut self,
+        partition: TopicPartition,
+        batch: BatchId,
+        result: Result<u64, String>,
+    ) {
         if self.publishing.under_way.get(&partition).is_some_and(|(publish, _)| publish.batch == batch) {
             self.publishing.under_way.remove(&partition);
         }

@@ -43,6 +43,11 @@ impl GroupContext {
         std::mem::take(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How many events wait to be taken.
+    pub(super) fn pending(&self) -> usize {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }

@@ -72,8 +72,10 @@ impl EmbeddedBroker {
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(deliveries.clone())
             .map_err(|error| BrokerError::new("starting", error))?;
-        let cluster =
-            producer.client().mock_cluster().ok_or_else(|| BrokerError::new("starting", "there is no cluster"))?;
+        let cluster = producer
+            .client()
+            .mock_cluster()
+            .ok_or_else(|| BrokerError::new("starting", "there is no cluster"))?;
         for (topic, partitions) in topics {
             cluster
                 .create_topic(topic, *partitions, 1)
@@ -102,7 +104,9 @@ impl EmbeddedBroker {
                     record = back;
                     self.producer.poll(Duration::from_millis(10));
                 }
-                Err((error, _)) => return Err(BrokerError::new(format!("producing to {}", message.topic), error)),
+                Err((error, _)) => {
+                    return Err(BrokerError::new(format!("producing to {}", message.topic), error));
+                }
             }
         }
     }
@@ -142,13 +146,15 @@ impl EmbeddedBroker {
         let failed = |error: KafkaError| BrokerError::new(format!("reading topic {topic}"), error);
         let consumer = self.consumer("valve-demo-reader")?;
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(failed)?;
-        let partitions: Vec<i32> =
-            metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
+        let partitions: Vec<i32> = metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions())
+            .map(|partition| partition.id())
+            .collect();
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
-            assignment
-                .add_partition_offset(topic, *partition, rdkafka::Offset::Beginning)
-                .map_err(failed)?;
+            assignment.add_partition_offset(topic, *partition, rdkafka::Offset::Beginning).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
         let read = partitions.into_iter().map(|partition| (partition, 0)).collect();
@@ -170,7 +176,9 @@ impl EmbeddedBroker {
 
 impl std::fmt::Debug for EmbeddedBroker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EmbeddedBroker").field("bootstrap_servers", &self.bootstrap_servers).finish_non_exhaustive()
+        f.debug_struct("EmbeddedBroker")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -237,7 +245,9 @@ impl TopicReader {
                 Some(Err(error)) => return Err(self.failed(error)),
                 None => return Err(self.failed("nothing came although there is more")),
             };
-            if let Some((_, read)) = self.read.iter_mut().find(|(partition, _)| *partition == message.partition()) {
+            if let Some((_, read)) =
+                self.read.iter_mut().find(|(partition, _)| *partition == message.partition())
+            {
                 *read = message.offset() + 1;
             }
             take(message.payload().unwrap_or_default());
