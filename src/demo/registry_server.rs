@@ -330,3 +330,6 @@ async fn find(State(registry): Shared, Path(subject): Path<String>, body: bytes:
 fn lock(registry: &Mutex<Registry>) -> MutexGuard<'_, Registry> {
     registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
