@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let code = runtime.block_on(async {
         match command {
             Command::Run(args) => commands::run(args).await,
-            Command::Demo(_) => ExitCode::FAILURE,
+            Command::Demo(args) => commands::demo(args).await,
         }
     });
     // Uploads of abandoned batches, if any, are not waited for.

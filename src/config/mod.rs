@@ -82,6 +82,12 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
 }
 
+/// Where this machine keeps temporary files.
+#[must_use]
+pub fn temporary_directory() -> PathBuf {
+    std::env::temp_dir()
+}
+
 /// Everything one valve needs to know, validated.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -128,7 +128,9 @@ pub enum TemplateError {
     #[error("it must contain {0}, or files of different {1} would share a key")]
     Missing(&'static str, &'static str),
     /// Slashes at an end, doubled, `.` or `..` as a part, or a control character.
-    #[error("it must be a relative path: no leading, trailing or doubled slash, no part `.` or `..`, no control character")]
+    #[error(
+        "it must be a relative path: no leading, trailing or doubled slash, no part `.` or `..`, no control character"
+    )]
     Path,
 }
 

@@ -96,8 +96,11 @@ impl DeadLetter {
     /// The memory that it takes, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers: usize =
-            self.headers.iter().map(|(name, value)| name.capacity() + value.as_ref().map_or(0, Bytes::len) + 56).sum();
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.capacity() + value.as_ref().map_or(0, Bytes::len) + 56)
+            .sum();
         size_of::<Self>()
             + self.key.as_ref().map_or(0, Bytes::len)
             + self.value.as_ref().map_or(0, Bytes::len)

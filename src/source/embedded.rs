@@ -72,18 +72,23 @@ impl EmbeddedBroker {
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(deliveries.clone())
             .map_err(|error| BrokerError::new("starting", error))?;
-        let cluster = producer
-            .client()
-            .mock_cluster()
-            .ok_or_else(|| BrokerError::new("starting", "there is no cluster"))?;
-        for (topic, partitions) in topics {
-            cluster
-                .create_topic(topic, *partitions, 1)
-                .map_err(|error| BrokerError::new(format!("creating topic {topic}"), error))?;
-        }
+        let cluster =
+            producer.client().mock_cluster().ok_or_else(|| BrokerError::new("starting", "no cluster"))?;
         let bootstrap_servers = cluster.bootstrap_servers();
         drop(cluster);
-        Ok(Self { producer, deliveries, bootstrap_servers })
+        let broker = Self { producer, deliveries, bootstrap_servers };
+        for (topic, partitions) in topics {
+            broker.create(topic, *partitions)?;
+        }
+        Ok(broker)
+    }
+
+    /// Creates a topic.
+    pub(crate) fn create(&self, topic: &str, partitions: i32) -> Result<(), BrokerError> {
+        let failed =
+            |reason: &dyn ToString| BrokerError::new(format!("creating topic {topic}"), reason.to_string());
+        let cluster = self.producer.client().mock_cluster().ok_or_else(|| failed(&"no cluster"))?;
+        cluster.create_topic(topic, partitions, 1).map_err(|error| failed(&error))
     }
 
     /// What clients connect to, as `bootstrap.servers` wants it.
