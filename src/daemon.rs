@@ -70,7 +70,11 @@ fn settings(error: impl std::fmt::Display) -> RunError {
 ///
 /// # Errors
 /// When a part refuses its settings at the start, or a lane can't go on.
-pub async fn run(config: Config, surroundings: Surroundings, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn run(
+    config: Config,
+    surroundings: Surroundings,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
     let config = Arc::new(config);
     let Surroundings { status, troubles, lag, clock } = surroundings;
     let layout = Arc::new(checked_layout(&config)?);
@@ -87,7 +91,8 @@ pub async fn run(config: Config, surroundings: Surroundings, stop: CancellationT
     let ends = Arc::new(offsets.clone());
     attendants.spawn(lag_task::run(status.clone(), ends, lag, LAG_INTERVAL, troubles.clone(), stop_never()));
 
-    let discovery = Discovery::new(config.topics.clone(), offsets.clone(), Arc::clone(&registry), troubles.clone());
+    let discovery =
+        Discovery::new(config.topics.clone(), offsets.clone(), Arc::clone(&registry), troubles.clone());
     let met = async { (cluster_id(&offsets, &troubles).await, discovery.find().await) };
     let Some((cluster, topics)) = stop.run_until_cancelled(met).await else { return Ok(()) };
     tracing::info!(topics = topics.join(" "), cluster = cluster.as_deref().unwrap_or("unknown"), "starting");
@@ -106,8 +111,20 @@ pub async fn run(config: Config, surroundings: Surroundings, stop: CancellationT
     let schemas = SchemaCache::new(registry, unknown_after, Arc::clone(&clock), troubles.clone());
     let budget = Budget::new(config.memory_budget);
     let runtime = tokio::runtime::Handle::current();
-    run_lanes(Shared { config, publisher, schemas, offsets, budget, status, troubles, clock, topics, stop, runtime })
-        .await
+    run_lanes(Shared {
+        config,
+        publisher,
+        schemas,
+        offsets,
+        budget,
+        status,
+        troubles,
+        clock,
+        topics,
+        stop,
+        runtime,
+    })
+    .await
 }
 
 /// The layout, if every intent that it can lead to fits into an offset commit.

@@ -94,7 +94,7 @@ fn encoders_differ(java: &Judge) -> Result<(), Failed> {
 
 /// Datums that Java encoded, out of their wire format, and the records that they are of.
 fn javas_datums(java: &Judge, blocking: bool) -> Result<(Vec<Vec<u8>>, Vec<Value>), Failed> {
-    const COUNT: u32 = 3000;
+    const COUNT: u32 = 1500;
     let folder = TempDir::new()?;
     let schema = folder.path().join("schema.avsc");
     fs::write(&schema, cases::NESTED_SCHEMA)?;

@@ -165,10 +165,9 @@ impl<'a> Types<'a> {
         {
             inner = own_namespace(object, enclosing);
             let definition = Definition { object, enclosing, is_part };
-            match self.by_name.get(&name.full) {
-                Some(known) if !known.is_same(&definition) => return defined_twice(&name.full),
-                Some(_) => {}
-                None => drop(self.by_name.insert(name.full, definition)),
+            let known = self.by_name.entry(name.full.clone()).or_insert(definition);
+            if !known.is_same(&definition) {
+                return defined_twice(&name.full);
             }
         }
         parts_of(object).try_for_each(|part| self.collect(part, inner, false))
@@ -363,7 +362,7 @@ fn check(text: &str, placed: &BTreeSet<&str>) -> Result<(), UnusableSchema> {
     let invalid = |UnusableSchema(reason)| UnusableSchema(format!("with its references inlined, {reason}"));
     let schema = schema::parse(text).map_err(invalid)?;
     let definitions = schema::definitions(&schema).map_err(invalid)?;
-    let found: BTreeSet<&str> = definitions.keys().map(|name| name.as_ref()).collect();
+    let found: BTreeSet<&str> = definitions.keys().map(AsRef::as_ref).collect();
     match found.symmetric_difference(placed).next() {
         Some(name) => unusable(format!("`{name}` would mean something else with the references inlined")),
         None => Ok(()),

@@ -42,7 +42,8 @@ impl WriterSchema {
     ///
     /// # Errors
     /// When it is not a valid schema, no record and no union of records, or beyond the limits: [`MAX_SCHEMA_BYTES`],
-    /// 127 nested JSON values, names of 512 bytes, 100,000 fields, symbols and branches.
+    /// 127 nested JSON values, names of 512 bytes and 2 MiB of them with their namespaces, 100,000 fields, symbols
+    /// and branches.
     pub fn new(id: SchemaId, text: &str) -> Result<Self, UnusableSchema> {
         let schema = parse(text)?;
         definitions(&schema)?;

@@ -143,7 +143,10 @@ impl TimestampRules {
             FieldTime::Absent => "is not there".to_owned(),
             FieldTime::Null => "is null".to_owned(),
             FieldTime::Unparsable => "is no ISO 8601 time".to_owned(),
-            FieldTime::WrongType => "has a type that is no time, or not in the stated unit".to_owned(),
+            FieldTime::WrongType => {
+                "has a type that is no time, or a unit that is not stated or contradicts its logical type"
+                    .to_owned()
+            }
             FieldTime::At(UnixMillis(millis)) => {
                 let (first, end) = self.years;
                 let time = chrono::DateTime::from_timestamp_millis(millis);

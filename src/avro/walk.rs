@@ -40,6 +40,8 @@ const LONG_BLOCK: &str = "this block's size goes beyond the datum's end";
 const BLOCK_SIZE: &str = "this block's items don't have the size that it states";
 const LEVELS: &str = "more than 128 levels of records, arrays and maps";
 const ZERO_SIZE_ITEMS: &str = "more than 65536 array items that take no byte";
+const _: () =
+    assert!(MAX_LEVELS == 128 && MAX_ZERO_SIZE_ITEMS == 65_536, "the sentences above name the limits");
 
 impl Program {
     /// Checks all of `datum` and finds its timestamp fields.

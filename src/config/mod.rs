@@ -51,7 +51,8 @@ pub fn load(
 /// The variables of this process's environment; what isn't UTF-8 can't be a setting of ours and is left out.
 #[expect(clippy::disallowed_methods, reason = "this is the module that may read the environment")]
 pub fn process_environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// As [`load`], on a machine of which nothing is asked.

@@ -168,7 +168,8 @@ impl OpenBatch {
             return self.full;
         }
         let batch = &limits.batch;
-        let hour_is_over = |granularity| Hour::of(self.instant, granularity) != Hour::of(now.wall, granularity);
+        let hour_is_over =
+            |granularity| Hour::of(self.instant, granularity) != Hour::of(now.wall, granularity);
         if self.room(limits) == 0 {
             Some(SealReason::Records)
         } else if self.bytes >= batch.max_bytes {

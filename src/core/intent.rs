@@ -258,7 +258,11 @@ mod tests {
             first: Offset(100),
             origin: Offset(0),
             partitions_at_start: None,
-            coverage: Coverage { dead_letters: 2, lost: vec![(Offset(4), Offset(9))], ..Coverage::starting(Offset(90)) },
+            coverage: Coverage {
+                dead_letters: 2,
+                lost: vec![(Offset(4), Offset(9))],
+                ..Coverage::starting(Offset(90))
+            },
             intent: Some(Intent {
                 end: Offset(200),
                 instant: UnixMillis(1_700_000_000_000),

@@ -93,7 +93,9 @@ impl Lane {
 
     /// Declares `id` unknown for the rest of the partition's open batch; `false` if an intent couldn't name it.
     pub fn declare_unknown(&mut self, partition: &TopicPartition, id: SchemaId) -> bool {
-        let Some(open) = self.partitions.get_mut(partition).and_then(Partition::open_mut) else { return false };
+        let Some(open) = self.partitions.get_mut(partition).and_then(Partition::open_mut) else {
+            return false;
+        };
         let declared = open.takes_unknown_id();
         if declared {
             open.unknown_ids.insert(id);
@@ -189,7 +191,11 @@ impl Lane {
                 with(&partition, &mut |state, step| state.refused(batch, reason.clone(), step));
                 partition
             }
-            Event::Assigned(_) | Event::Revoked(_) | Event::Lost(_) | Event::Committed { .. } | Event::Shutdown => return,
+            Event::Assigned(_)
+            | Event::Revoked(_)
+            | Event::Lost(_)
+            | Event::Committed { .. }
+            | Event::Shutdown => return,
         };
         self.advance(&name, now, actions);
     }
@@ -197,7 +203,8 @@ impl Lane {
     /// The log's end can lie behind the last record: those offsets are covered by a batch too.
     fn position(&mut self, partition: &TopicPartition, position: Offset, now: Now) {
         let behind = self.partitions.get(partition).is_some_and(|state| state.durable().1 < position);
-        if behind && self.fill(partition, now).is_some()
+        if behind
+            && self.fill(partition, now).is_some()
             && let Some(state) = self.partitions.get_mut(partition)
         {
             state.reached(position);
@@ -219,7 +226,13 @@ impl Lane {
         }
     }
 
-    fn revoked(&mut self, partitions: Vec<TopicPartition>, grace: Duration, now: Now, actions: &mut Vec<Action>) {
+    fn revoked(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        grace: Duration,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
         let mut step = Step { now, layout: &self.settings.layout, actions };
         for name in &partitions {
             if let Some(state) = self.partitions.get_mut(name) {
@@ -231,7 +244,8 @@ impl Lane {
             }
         }
         let deadline = now.monotonic + grace;
-        let parting = self.revocation.get_or_insert_with(|| Parting { partitions: BTreeSet::new(), deadline });
+        let parting =
+            self.revocation.get_or_insert_with(|| Parting { partitions: BTreeSet::new(), deadline });
         parting.deadline = parting.deadline.min(deadline);
         parting.partitions.extend(partitions);
     }
@@ -260,7 +274,13 @@ impl Lane {
         }
     }
 
-    fn committed(&mut self, partition: &TopicPartition, answer: &CommitAnswer, now: Now, actions: &mut Vec<Action>) {
+    fn committed(
+        &mut self,
+        partition: &TopicPartition,
+        answer: &CommitAnswer,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
         let mut step = Step { now, layout: &self.settings.layout, actions };
         if let Some(state) = self.partitions.get_mut(partition) {
             state.committed(answer, &mut step);
@@ -270,7 +290,8 @@ impl Lane {
             for state in self.partitions.values_mut() {
                 state.abandon(&mut step);
             }
-            step.actions.push(Action::Rejoin(format!("an offset commit of {partition} wasn't answered: {reason}")));
+            step.actions
+                .push(Action::Rejoin(format!("an offset commit of {partition} wasn't answered: {reason}")));
         }
         self.advance(partition, now, actions);
     }
@@ -328,7 +349,8 @@ impl Lane {
             }
             actions.push(Action::GiveUp(parting.partitions.into_iter().collect()));
         }
-        let finished = self.partitions.values().all(|state| state.is_done() || state.is_held() && !state.has_commit());
+        let finished =
+            self.partitions.values().all(|state| state.is_done() || state.is_held() && !state.has_commit());
         if self.shutdown.is_some() && finished && !self.left {
             self.left = true;
             actions.push(Action::Leave);

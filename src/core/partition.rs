@@ -132,7 +132,13 @@ impl Partition {
         self.open.get_or_insert_with(|| OpenBatch::new(id, first, now))
     }
 
-    pub(super) fn resolved(&mut self, ticket: Ticket, facts: &Facts, policy: StartPolicy, step: &mut Step<'_>) {
+    pub(super) fn resolved(
+        &mut self,
+        ticket: Ticket,
+        facts: &Facts,
+        policy: StartPolicy,
+        step: &mut Step<'_>,
+    ) {
         if self.standing != Standing::Resolving(ticket) {
             return;
         }
@@ -252,7 +258,9 @@ impl Partition {
         let Some(pending) = self.commit.take() else { return };
         match answer {
             CommitAnswer::Accepted => self.accepted(pending, step),
-            CommitAnswer::NotNow(_) => self.retry_at = step.now.monotonic + COMMIT_RETRY,
+            CommitAnswer::NotNow(_) | CommitAnswer::Rebalancing => {
+                self.retry_at = step.now.monotonic + COMMIT_RETRY
+            }
             CommitAnswer::Fenced(reason) => {
                 self.abandon(step);
                 self.hold(format!("its offset commit was refused: {reason}"), step);

@@ -211,7 +211,10 @@ mod tests {
     fn given_the_topic_was_created_again_then_a_new_record_begins_at_its_low_watermark() {
         let facts = Facts { topic_id: Some(2), ..committed_at(20) };
         let (metadata, commit, _) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Fail)));
-        assert_eq!((metadata.first, metadata.origin, metadata.topic_id, commit), (Offset(10), Offset(10), Some(2), true));
+        assert_eq!(
+            (metadata.first, metadata.origin, metadata.topic_id, commit),
+            (Offset(10), Offset(10), Some(2), true)
+        );
     }
 
     #[test]

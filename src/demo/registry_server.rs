@@ -262,8 +262,10 @@ fn is_authorized(registry: &Registry, headers: &HeaderMap) -> bool {
 }
 
 async fn by_id(State(registry): Shared, Path(id): Path<String>) -> Answer {
+    // A Java int, as in Confluent's: what isn't one gets a 404 without a code of the registry's own.
+    let number: i32 = id.parse().map_err(|_| ApiError::not_found(404, "HTTP 404 Not Found".to_owned()))?;
     let registry = lock(&registry);
-    let content = id.parse().ok().and_then(|id| registry.schema(id));
+    let content = u32::try_from(number).ok().and_then(|id| registry.schema(id));
     content
         .map(|content| Json(content.shown()))
         .ok_or_else(|| ApiError::not_found(40403, format!("Schema {id} not found")))
@@ -328,3 +330,6 @@ async fn find(State(registry): Shared, Path(subject): Path<String>, body: bytes:
 fn lock(registry: &Mutex<Registry>) -> MutexGuard<'_, Registry> {
     registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,11 @@ impl<'s> Lane<'s> {
         let compressor = Compressor::new(config.codec);
         let mut reserve = shared.budget.account();
         reserve.set(Source::fetch_reserve(config) + compressor.memory());
-        let processing = config.timestamp.candidates().contains(&Candidate::Processing).then_some(config.layout.granularity);
+        let processing = config
+            .timestamp
+            .candidates()
+            .contains(&Candidate::Processing)
+            .then_some(config.layout.granularity);
         let settings = core::Settings {
             limits: Limits { batch: config.batch.clone(), processing },
             layout: (*shared.publisher.layout).clone(),
@@ -236,6 +240,7 @@ impl<'s> Lane<'s> {
                 for (partition, answer) in answers {
                     match &answer {
                         core::CommitAnswer::Accepted => self.trouble.clear(),
+                        core::CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
                         other => self.kafka_trouble(format!("offset commit of {partition}: {other:?}")),
                     }
                     self.handle(Event::Committed { partition, answer });
@@ -254,7 +259,9 @@ impl<'s> Lane<'s> {
 
     fn answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Facts(partition, ticket, facts) => self.handle(Event::Resolved { partition, ticket, facts }),
+            Answer::Facts(partition, ticket, facts) => {
+                self.handle(Event::Resolved { partition, ticket, facts })
+            }
             Answer::Schema(id, lookup) => self.learn(id, lookup),
             Answer::Published(partition, batch, result) => self.published(partition, batch, result),
         }
@@ -279,9 +286,9 @@ impl<'s> Lane<'s> {
     /// Subscribes to other topics when they change, and again after the group was left on purpose.
     fn keep_subscription(&mut self) -> Result<(), String> {
         let changed = self.topics.has_changed().unwrap_or(false);
-        let rejoin = self.rejoin_at.is_some_and(|at| {
-            self.shared.clock.monotonic() >= at && self.core.partitions().next().is_none()
-        });
+        let rejoin = self
+            .rejoin_at
+            .is_some_and(|at| self.shared.clock.monotonic() >= at && self.core.partitions().next().is_none());
         if rejoin || changed && self.rejoin_at.is_none() {
             self.rejoin_at = None;
             let topics = self.topics.borrow_and_update().clone();
@@ -360,7 +367,11 @@ impl<'s> Lane<'s> {
     /// The partitions with records that waited for nothing but a turn.
     fn ready(&self) -> Vec<TopicPartition> {
         let stashed = self.held.iter().filter(|(_, held)| !held.stash.is_empty() && held.waiting.is_none());
-        stashed.map(|(partition, _)| partition).filter(|partition| self.core.takes(partition)).cloned().collect()
+        stashed
+            .map(|(partition, _)| partition)
+            .filter(|partition| self.core.takes(partition))
+            .cloned()
+            .collect()
     }
 
     /// Goes on with records that had to wait.
@@ -386,9 +397,9 @@ impl<'s> Lane<'s> {
             };
             let Some(held) = self.held.get_mut(partition) else { return };
             held.batch.take_if(|batch| batch.id != filling.batch);
-            let batch = held
-                .batch
-                .get_or_insert_with(|| Batch::new(filling.batch, filling.instant, self.shared.budget.account()));
+            let batch = held.batch.get_or_insert_with(|| {
+                Batch::new(filling.batch, filling.instant, self.shared.budget.account())
+            });
             if let Some(id) = held.unknown.take() {
                 if self.core.declare_unknown(partition, id) {
                     batch.declare_unknown(id);

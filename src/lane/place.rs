@@ -55,7 +55,8 @@ impl Placer<'_> {
         };
         let most = self.config.batch.max_record_bytes;
         if value.len() > most {
-            let exception = format!("the value has {} bytes, more than batch.max_record_bytes = {most}", value.len());
+            let exception =
+                format!("the value has {} bytes, more than batch.max_record_bytes = {most}", value.len());
             return bad(batch, Reason::TooLarge, exception, None);
         }
         let (id, datum) = match wire::split(value) {

@@ -108,7 +108,12 @@ impl Publisher {
             let place = FilePlace { topic, hour, count, uuid };
             let key = self.config.layout.key.key(&self.layout.prefix, &place);
             list.push(json!([key, count, file.file.digest().to_string()]));
-            placed.push(Placed { key, sync: sync_marker(uuid), metadata: self.describe(publish, &file), file });
+            placed.push(Placed {
+                key,
+                sync: sync_marker(uuid),
+                metadata: self.describe(publish, &file),
+                file,
+            });
         }
         let first_key = placed.first().map(|first| first.key.clone());
         for (index, file) in placed.iter_mut().enumerate() {

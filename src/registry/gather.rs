@@ -56,7 +56,10 @@ impl From<RegistryUnavailable> for Obstacle {
 
 /// Asks `endpoint` for the schema `id` and, one after the other, for those it refers to.
 pub(super) async fn schema(endpoint: &Endpoint, id: SchemaId) -> Result<Gathered, RegistryUnavailable> {
-    let shown = match endpoint.get::<Shown>(&["schemas", "ids", &id.to_string()]).await? {
+    // Registries take a signed number, and answer one beyond 2^31 as they do a wrong path (seen with Apicurio 2.6); a
+    // garbled wire header would look like an outage for ever. As a signed number it gets a clear 40403.
+    let number = id.0.cast_signed().to_string();
+    let shown = match endpoint.get::<Shown>(&["schemas", "ids", &number]).await? {
         Reply::Found(shown) => shown,
         Reply::Missing(missing) if missing.code == 40403 => return Ok(Gathered::Unknown),
         Reply::Missing(missing) => return Err(RegistryUnavailable(missing.to_string())),

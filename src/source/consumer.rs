@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
+use super::SourceError;
 use super::client::client_config;
 use super::context::GroupContext;
-use super::SourceError;
+use super::raw;
 use super::raw::take::{Record, RecordQueue};
 use crate::config::{Assignment, Config, GroupProtocol, Isolation};
 use crate::core::Commit;
@@ -70,8 +71,12 @@ impl Source {
 
     /// Serves the client, and returns what happened since the last call. Keeps the membership alive.
     pub(crate) fn poll(&self) -> Vec<SourceEvent> {
-        while let Some(polled) = self.consumer.poll(Duration::ZERO) {
-            let context = self.consumer.context();
+        let context = self.consumer.context();
+        loop {
+            let before = context.pending();
+            let polled = self.consumer.poll(Duration::ZERO);
+            // An event that was called back with is not returned, but it is counted.
+            let Some(polled) = polled else { if context.pending() == before { break } else { continue } };
             match polled {
                 // Records come through the lane's own queue.
                 Ok(stray) => context.push(SourceEvent::Fatal(format!(
@@ -177,14 +182,18 @@ impl Source {
             element.set_offset(ClientOffset::Offset(commit.offset.0))?;
             element.set_metadata(&commit.metadata);
         }
-        Ok(self.consumer.commit(&list, CommitMode::Async)?)
+        Ok(raw::commit::commit(&self.consumer, &list)?)
     }
 
     /// Hands partitions back to the group. Nothing of them may be in memory any more.
     pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
         let mut assigned = self.assigned.borrow_mut();
         let list = list_of(partitions.iter().filter(|partition| assigned.remove(*partition).is_some()));
-        let given = if self.is_cooperative() { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() };
+        let given = if self.is_cooperative() {
+            self.consumer.incremental_unassign(&list)
+        } else {
+            self.consumer.unassign()
+        };
         Ok(given?)
     }
 

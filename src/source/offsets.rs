@@ -109,7 +109,10 @@ impl Offsets {
         Ok(facts.collect())
     }
 
-    fn committed(&self, partitions: &[TopicPartition]) -> KafkaResult<BTreeMap<TopicPartition, (Offset, String)>> {
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> KafkaResult<BTreeMap<TopicPartition, (Offset, String)>> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition(&partition.topic, partition.partition);
@@ -152,7 +155,8 @@ impl Offsets {
     fn partitions_at_start(&self, topic: &str, count: u32) -> Result<Option<u32>, String> {
         let indices = 0..i32::try_from(count).unwrap_or(i32::MAX);
         let all: Vec<_> = indices.map(|index| TopicPartition::new(topic, index)).collect();
-        let committed = self.committed(&all).map_err(|error| format!("committed offsets of {topic}: {error}"))?;
+        let committed =
+            self.committed(&all).map_err(|error| format!("committed offsets of {topic}: {error}"))?;
         let known = committed.iter().filter_map(|(partition, (offset, text))| {
             match Metadata::find(text, partition.partition, *offset) {
                 Found::Own(own) => own.partitions_at_start,
@@ -195,7 +199,10 @@ impl Offsets {
 
 #[async_trait]
 impl EndOffsets for Offsets {
-    async fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<HashMap<TopicPartition, Offset>, String> {
+    async fn end_offsets(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<HashMap<TopicPartition, Offset>, String> {
         let partitions = partitions.to_vec();
         let answer = self.blocking(move |this| this.log_offsets(&partitions, ClientOffset::End)).await;
         answer.map_err(|error: KafkaError| error.to_string())

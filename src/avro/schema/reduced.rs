@@ -5,14 +5,18 @@
 //! which takes exponential time where defaults nest; copies a type once per alias and lets aliases be referred to;
 //! refuses a known logical type on an array, a record or an enum, which the specification wants ignored; skips
 //! fields that are no JSON objects; takes `{"type": "fixed"}` without a size for a type of that name. And it copies
-//! a record into each record around it, hence the limit on parts.
+//! a record into each record around it, and checks the whole namespace of each use of a name, slowly: hence the
+//! limits on parts and names.
 
 use serde_json::{Map, Value, json};
 
-use super::{UnusableSchema, unusable};
+use super::{PRIMITIVES, UnusableSchema, unusable};
 
 /// The longest name, namespace or reference, in bytes.
 const MAX_NAME_BYTES: usize = 512;
+
+/// The most bytes of all names of types, each counted with the namespace that it is in.
+const MAX_ALL_NAMES_BYTES: usize = 2 << 20;
 
 /// The most fields, symbols, branches and other types in a schema, each counted once more per record around it.
 const MAX_PARTS: usize = 100_000;
@@ -38,19 +42,26 @@ const LOGICAL_TYPES: [&str; 9] = [
 /// # Errors
 /// When it isn't built like a schema, or exceeds a limit.
 pub(super) fn reduce(json: &Value) -> Result<Value, UnusableSchema> {
-    Reducer { parts: 0, records_around: 0 }.schema(json)
+    Reducer { parts: 0, records_around: 0, name_bytes: 0, namespace_bytes: 0 }.schema(json)
 }
 
 struct Reducer {
     parts: usize,
     records_around: usize,
+    name_bytes: usize,
+    /// At least the length of the namespace here.
+    namespace_bytes: usize,
 }
 
 impl Reducer {
     fn schema(&mut self, json: &Value) -> Result<Value, UnusableSchema> {
         self.count_part()?;
         match json {
-            Value::String(name) => Ok(Value::String(short(name)?)),
+            Value::String(name) if PRIMITIVES.contains(&name.as_str()) => Ok(json.clone()),
+            Value::String(name) => {
+                self.count_name(name.len())?;
+                Ok(Value::String(short(name)?))
+            }
             Value::Array(branches) => self.list(branches, Self::schema),
             Value::Object(complex) => self.complex(complex),
             other => Err(unusable(format!("the schema has {other} where a type must be"))),
@@ -67,9 +78,9 @@ impl Reducer {
             Some("record") => self.record(complex),
             Some("enum") => {
                 let symbols = self.list(array(complex, "symbols")?, Self::symbol)?;
-                named("enum", complex, "symbols", symbols)
+                self.named("enum", complex, "symbols", symbols)
             }
-            Some("fixed") => named("fixed", complex, "size", fixed_size(complex)?),
+            Some("fixed") => self.named("fixed", complex, "size", fixed_size(complex)?),
             Some("array") => Ok(json!({ "type": "array", "items": self.schema(member(complex, "items")?)? })),
             Some("map") => Ok(json!({ "type": "map", "values": self.schema(member(complex, "values")?)? })),
             _ => self.annotated(kind, complex.get("logicalType")),
@@ -89,10 +100,16 @@ impl Reducer {
     }
 
     fn record(&mut self, complex: &Map<String, Value>) -> Result<Value, UnusableSchema> {
+        let around = self.namespace_bytes;
+        // A namespace is stated either way, or that around it goes on.
+        let stated =
+            ["name", "namespace"].map(|key| complex.get(key).and_then(Value::as_str).map_or(0, str::len));
+        self.namespace_bytes = around.max(stated[0]).max(stated[1]);
         self.records_around += 1;
         let fields = self.list(array(complex, "fields")?, Self::field)?;
         self.records_around -= 1;
-        named("record", complex, "fields", fields)
+        self.namespace_bytes = around;
+        self.named("record", complex, "fields", fields)
     }
 
     fn field(&mut self, field: &Value) -> Result<Value, UnusableSchema> {
@@ -118,6 +135,38 @@ impl Reducer {
         parts.iter().map(|part| each(self, part)).collect::<Result<_, _>>().map(Value::Array)
     }
 
+    /// A named type: its name, and the one member that matters.
+    fn named(
+        &mut self,
+        kind: &str,
+        complex: &Map<String, Value>,
+        key: &str,
+        value: Value,
+    ) -> Result<Value, UnusableSchema> {
+        let name = text(complex, "name")?;
+        self.count_name(name.len())?;
+        let mut reduced = Map::new();
+        reduced.insert("type".to_owned(), kind.into());
+        reduced.insert("name".to_owned(), name.into());
+        if complex.get("namespace").is_some_and(|namespace| !namespace.is_null()) {
+            let namespace = text(complex, "namespace")?;
+            self.count_name(namespace.len())?;
+            reduced.insert("namespace".to_owned(), namespace.into());
+        }
+        reduced.insert(key.to_owned(), value);
+        Ok(Value::Object(reduced))
+    }
+
+    fn count_name(&mut self, bytes: usize) -> Result<(), UnusableSchema> {
+        self.name_bytes += bytes + self.namespace_bytes;
+        if self.name_bytes > MAX_ALL_NAMES_BYTES {
+            return Err(UnusableSchema(format!(
+                "the names of types in the schema, with their namespaces, have more than {MAX_ALL_NAMES_BYTES} bytes"
+            )));
+        }
+        Ok(())
+    }
+
     fn count_part(&mut self) -> Result<(), UnusableSchema> {
         self.parts += 1 + self.records_around;
         if self.parts > MAX_PARTS {
@@ -127,18 +176,6 @@ impl Reducer {
         }
         Ok(())
     }
-}
-
-/// A named type: its name, and the one member that matters.
-fn named(kind: &str, complex: &Map<String, Value>, key: &str, value: Value) -> Result<Value, UnusableSchema> {
-    let mut reduced = Map::new();
-    reduced.insert("type".to_owned(), kind.into());
-    reduced.insert("name".to_owned(), text(complex, "name")?.into());
-    if complex.get("namespace").is_some_and(|namespace| !namespace.is_null()) {
-        reduced.insert("namespace".to_owned(), text(complex, "namespace")?.into());
-    }
-    reduced.insert(key.to_owned(), value);
-    Ok(Value::Object(reduced))
 }
 
 fn fixed_size(complex: &Map<String, Value>) -> Result<Value, UnusableSchema> {
@@ -174,8 +211,7 @@ fn missing(complex: &Map<String, Value>, key: &str, problem: &str) -> UnusableSc
     unusable(format!("the schema needs \"{key}\" in {whose}, but {problem}"))
 }
 
-/// `name`, unless it is too long to be one. Each use of a name is checked and copied together with its namespace,
-/// so that long ones would cost their square.
+/// `name`, unless it is too long to be one.
 fn short(name: &str) -> Result<String, UnusableSchema> {
     if name.len() > MAX_NAME_BYTES {
         return Err(unusable(format!("the schema has a name of more than {MAX_NAME_BYTES} bytes: {name}")));

@@ -181,6 +181,15 @@ fn given_a_name_too_long_then_it_is_refused() {
 }
 
 #[test]
+fn given_many_uses_of_long_names_then_the_schema_is_refused() {
+    let space = "n".repeat(500);
+    let fields: Vec<_> = (0..5_000).map(|n| format!(r#"{{"name":"a{n}","type":["null","S"]}}"#)).collect();
+    let text =
+        format!(r#"{{"type":"record","name":"S","namespace":"{space}","fields":[{}]}}"#, fields.join(","));
+    assert!(refusal(&text).contains("more than 2097152 bytes"));
+}
+
+#[test]
 fn given_deep_nesting_then_it_is_refused_and_the_stack_holds() {
     for (open, close) in [
         (r#"{"type":"array","items":"#, "}"),

@@ -254,7 +254,7 @@ fn given_no_usable_candidate_then_each_is_named_with_its_reason() {
     let times = [FieldTime::Null, FieldTime::WrongType, FieldTime::Unparsable, FieldTime::At(UnixMillis(-1))];
     assert_eq!(
         rules.resolve(&found(&times), None, INSTANT).unwrap_err(),
-        "no usable timestamp: field:a is null; field:b.c@ms has a type that is no time, or not in the stated unit; \
+        "no usable timestamp: field:a is null; field:b.c@ms has a type that is no time, or a unit that is not stated or contradicts its logical type; \
          field:d is no ISO 8601 time; field:e@s is 1969-12-31T23:59:59.999+00:00, which is not within 1970..2100; \
          kafka is not there"
     );

@@ -5,6 +5,9 @@ use super::Fault;
 /// What is left behind a value.
 pub(super) type Rest<'d> = Result<&'d [u8], Fault>;
 
+/// The highest bit of each of eight bytes.
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
 const ENDS: &str = "the datum ends within a value";
 const LONG_VARINT: &str = "a long of more than 10 bytes";
 const LOST_BITS: &str = "a long of more than 64 bits";
@@ -53,7 +56,7 @@ fn long_varint(bytes: &[u8]) -> Result<(i64, &[u8]), Fault> {
 pub(super) fn skip_long(bytes: &[u8]) -> Rest<'_> {
     // Timestamps have six to nine bytes: look for the last one, which has no high bit, in eight at once.
     if let Some(eight) = bytes.first_chunk::<8>() {
-        let last = !u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080;
+        let last = !u64::from_le_bytes(*eight) & HIGH_BITS;
         if last != 0 {
             return skip(bytes, last.trailing_zeros() as usize / 8 + 1);
         }
@@ -100,11 +103,24 @@ pub(super) fn prefixed(bytes: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
 #[inline]
 pub(super) fn string(bytes: &[u8]) -> Rest<'_> {
     let (text, rest) = prefixed(bytes)?;
-    if text.is_ascii() || std::str::from_utf8(text).is_ok() {
+    if is_ascii(text) || std::str::from_utf8(text).is_ok() {
         Ok(rest)
     } else {
         Err(Fault { left: bytes.len(), what: UTF8 })
     }
+}
+
+/// As the standard library's, but a quarter faster over a whole datum: strings in events are short.
+#[inline]
+fn is_ascii(text: &[u8]) -> bool {
+    let (eights, _) = text.as_chunks::<8>();
+    let all = eights.iter().fold(0, |all, eight| all | u64::from_le_bytes(*eight));
+    // The last eight bytes may overlap the eights before.
+    let last = match text.last_chunk::<8>() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => text.iter().fold(0, |all, byte| all | u64::from(*byte)),
+    };
+    (all | last) & HIGH_BITS == 0
 }
 
 /// The limits of one kind of varint.

@@ -71,7 +71,9 @@ fn base(url: &str) -> String {
 #[tokio::test]
 async fn given_an_id_that_is_not_there_then_it_is_unknown() {
     let server = server().await;
-    assert_eq!(client(&[server.url()]).schema(SchemaId(7)).await.expect("an answer"), Answer::Unknown);
+    for id in [0, 7, 1 << 31, u32::MAX] {
+        assert_eq!(client(&[server.url()]).schema(SchemaId(id)).await.expect("an answer"), Answer::Unknown);
+    }
 }
 
 #[tokio::test]

@@ -52,7 +52,8 @@ impl<C: ConsumerContext> RecordQueue<C> {
         // SAFETY: `Record` is a transparent wrapper of a message pointer; librdkafka writes at most `most` of them, all
         // non-null and owned by us from then on, into memory that was reserved for as many.
         unsafe {
-            let got = sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait, free.as_mut_ptr().cast(), most);
+            let got =
+                sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait, free.as_mut_ptr().cast(), most);
             let got = usize::try_from(got).unwrap_or(0);
             records.set_len(records.len() + got);
         }
@@ -136,7 +137,8 @@ impl<'q> Record<'q> {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive, and `kind` is a place to write to.
         let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.message.as_ptr(), &raw mut kind) };
-        (kind != sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE).then_some(UnixMillis(timestamp))
+        (kind != sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
+            .then_some(UnixMillis(timestamp))
     }
 
     /// The headers, in order, copied. They are parsed by this call only.

@@ -29,8 +29,10 @@ pub(in crate::source) fn topic_ids<C: ConsumerContext>(
     unsafe {
         let queue = sys::rd_kafka_queue_new(client);
         let collection = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        let options =
-            sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = sys::rd_kafka_AdminOptions_new(
+            client,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(client, collection, options, queue);
         let event = sys::rd_kafka_queue_poll(queue, millis);
@@ -71,7 +73,8 @@ unsafe fn read_answer(event: *mut sys::rd_kafka_event_t) -> Result<HashMap<Strin
             if id.is_null() || sys::rd_kafka_error_code(error) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
                 continue;
             }
-            let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
+            let name =
+                CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
             let high = sys::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
             let low = sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
             let id = u128::from(high) << 64 | u128::from(low);

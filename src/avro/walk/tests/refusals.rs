@@ -82,6 +82,17 @@ fn given_strings_then_those_not_in_utf_8_are_refused() {
 }
 
 #[test]
+fn given_one_bad_byte_anywhere_in_a_string_then_it_is_found() {
+    for length in 1..40 {
+        for bad in 0..length {
+            let mut text = vec![b'x'; length];
+            text[bad] = 0xff;
+            refused("\"string\"", &[encoded(length as i64), text].concat(), 0, "not UTF-8");
+        }
+    }
+}
+
+#[test]
 fn given_enums_then_indices_out_of_range_are_refused() {
     for index in 0..3 {
         accepted(ENUM, &encoded(index));

@@ -173,6 +173,18 @@ fn given_a_null_on_the_way_then_the_field_is_absent() {
 }
 
 #[test]
+fn given_a_reference_to_a_record_of_nulls_then_the_path_goes_through_it() {
+    let schema = r#"{"type":"record","name":"R","fields":[
+        {"name":"one","type":{"type":"record","name":"E","fields":[{"name":"n","type":"null"}]}},
+        {"name":"other","type":"E"}]}"#;
+    let times = program(schema, &["field:one.n", "field:other.n", "field:other"]).walk(&[]).unwrap();
+    assert_eq!(
+        [0, 1, 2].map(|index| times.get(index)),
+        [FieldTime::Null, FieldTime::Null, FieldTime::WrongType]
+    );
+}
+
+#[test]
 fn given_an_array_or_a_map_on_the_way_then_the_field_is_absent() {
     let record = r#"{"type":"record","name":"S","fields":[{"name":"at","type":"long"}]}"#;
     assert_eq!(

@@ -1,0 +1,104 @@
+//! Topics, their records and a group's offsets, as any Kafka client sees them.
+
+use std::fmt::{self, Debug};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+use crate::patience::wait_until;
+use crate::stack::Stack;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client of the stack's Kafka that belongs to no valve.
+pub struct Kafka<'a> {
+    stack: &'a Stack,
+}
+
+impl<'a> Kafka<'a> {
+    pub fn of(stack: &'a Stack) -> Self {
+        Self { stack }
+    }
+
+    fn config(&self) -> ClientConfig {
+        ClientConfig::new().set("bootstrap.servers", &self.stack.kafka).to_owned()
+    }
+
+    /// Creates a topic.
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let created = runtime.block_on(admin.create_topics([&new], &AdminOptions::new())).unwrap();
+        created.into_iter().for_each(|result| drop(result.unwrap()));
+    }
+
+    /// Creates the dead-letter topic of the valve `name`, as its operator does; returns the topic.
+    pub fn create_dead_letter_topic(&self, name: &str) -> String {
+        let topic = format!("_dead_letter_queue_{name}");
+        self.create_topic(&topic, 1);
+        topic
+    }
+
+    fn consumer(&self, group: &str) -> BaseConsumer {
+        self.config().set("group.id", group).set("isolation.level", "read_uncommitted").create().unwrap()
+    }
+
+    /// The offset behind the last one of each partition's log, control records included.
+    pub fn ends(&self, topic: &str) -> Vec<i64> {
+        let consumer = self.consumer("a-test");
+        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
+        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        let end = |partition| consumer.fetch_watermarks(topic, partition, TIMEOUT).unwrap().1;
+        (0..i32::try_from(partitions).unwrap()).map(end).collect()
+    }
+
+    /// The offset that the group has committed in each partition; 0 where there is none, as if nothing was consumed.
+    pub fn committed(&self, group: &str, topic: &str) -> Vec<i64> {
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..self.ends(topic).len() {
+            asked.add_partition(topic, i32::try_from(partition).unwrap());
+        }
+        let answered = self.consumer(group).committed_offsets(asked, TIMEOUT).unwrap();
+        let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
+        answered.elements().iter().map(|element| offset(element.offset())).collect()
+    }
+
+    /// Waits until the group has committed every record of the topic.
+    pub fn wait_committed(&self, group: &str, topic: &str) {
+        wait_until(&format!("{group} to commit all of {topic}"), || self.committed(group, topic) == self.ends(topic));
+    }
+
+    /// All values in a topic of one partition, as JSON.
+    pub fn values(&self, topic: &str) -> Vec<Value> {
+        let end = self.ends(topic)[0];
+        let consumer = self.consumer("a-test");
+        let mut assigned = TopicPartitionList::new();
+        assigned.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        consumer.assign(&assigned).unwrap();
+        let mut values = Vec::new();
+        let mut next = 0;
+        wait_until(&format!("the records of {topic}"), || {
+            while next < end {
+                let Some(message) = consumer.poll(Duration::from_millis(100)) else { return false };
+                let message = message.unwrap();
+                next = message.offset() + 1;
+                values.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
+            }
+            true
+        });
+        values
+    }
+}
+
+impl Debug for Kafka<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kafka")
+    }
+}

@@ -1,0 +1,73 @@
+//! Valve's real binary against real services: what its users see, by behaviour.
+//!
+//! `tests/run` starts the services and says where they are (tests/stack/). Without them, these tests are ignored; with
+//! `VALVE_TEST_REQUIRE_SERVICES=1` they fail instead. Each test has topics, a group and a prefix of its own, so that
+//! all of them share one Kafka, registry and bucket. What is produced is produced by Confluent's serializer, and what
+//! is stored is judged by fastavro: never by valve's own code.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+#![expect(clippy::print_stderr, reason = "a failed test shows what valve said")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::stack::Stack;
+
+mod dead_letters;
+mod demo;
+mod event;
+mod files;
+mod kafka;
+mod lag;
+mod outages;
+mod patience;
+mod producer;
+mod registry_proxy;
+mod settings;
+mod stack;
+mod stopping;
+mod storing;
+mod subscribing;
+mod valve;
+
+/// Tests wait more than they compute.
+const TESTS_AT_ONCE: usize = 4;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TESTS_AT_ONCE);
+    let found = Stack::from_env();
+    let required = std::env::var_os("VALVE_TEST_REQUIRE_SERVICES").is_some_and(|value| value == "1");
+    let on_stack = |(name, test): (&'static str, fn(&Stack))| {
+        let stack = found.clone();
+        let ignored = stack.is_err() && !required;
+        Trial::test(name, move || {
+            test(&*stack?);
+            Ok(())
+        })
+        .with_ignored_flag(ignored)
+    };
+    let alone = |(name, test): (&'static str, fn())| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = [storing::TESTS, dead_letters::TESTS, stopping::TESTS, outages::TESTS, lag::TESTS, subscribing::TESTS];
+    let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
+    trials.extend(settings::TESTS.iter().copied().map(alone));
+    trials.extend(demo::TESTS.iter().copied().map(on_stack));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A module's tests, by the names that they are shown under.
+macro_rules! tests {
+    ($($name:ident),+ $(,)?) => {
+        &[$((concat!(module_path!(), "::", stringify!($name)), $name)),+]
+    };
+}
+use tests;
+
+/// What the tests share, given that the services are there.
+type Shared = Result<Arc<Stack>, String>;
