@@ -80,6 +80,12 @@ impl<W: Write> Progress<W> {
         self.out.flush()
     }
 
+    /// Says something in a line of its own, after the last one.
+    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
+    }
+
     /// Records a second of late.
     fn rate(&mut self, snapshot: &Snapshot) -> u64 {
         let Snapshot { elapsed: now, records, .. } = *snapshot;

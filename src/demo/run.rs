@@ -25,6 +25,10 @@ use crate::daemon::{self, RunError, Surroundings};
 use crate::memory;
 use crate::source::embedded::{BrokerError, EmbeddedBroker};
 
+/// How long the daemon may read nothing of what there is, once no more is generated, before it is asked to stop
+/// and the outcome is looked at as it is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What one may choose.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -119,6 +123,7 @@ impl Demo {
         running.stop_watching.cancel();
         progress.end()?;
         let (generated, letters) = (generated?, running.letters.await??);
+        progress.say("Reading it all back …")?;
         let (events, directory) = (Arc::clone(&self.events), self.options.directory.clone());
         Ok(spawn_blocking(move || verify(&events, generated, &directory, &letters)).await??)
     }
@@ -202,12 +207,15 @@ impl Running {
     /// of events.
     async fn until_durable<W: Write>(&mut self, progress: &mut Progress<W>) -> Result<u64, DemoError> {
         let mut generated = None;
+        let mut idle = Idle::default();
         let mut ticks = tokio::time::interval(Progress::<W>::INTERVAL);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    progress.show(&self.snapshot())?;
-                    if generated.is_some() && self.positions.all_read(&self.surroundings.status.durables()) {
+                    let snapshot = self.snapshot();
+                    progress.show(&snapshot)?;
+                    let all_read = self.positions.all_read(&self.surroundings.status.durables());
+                    if generated.is_some() && (all_read || idle.since(&snapshot) > PATIENCE) {
                         self.stop_daemon.cancel();
                     }
                 }
@@ -245,6 +253,23 @@ impl Running {
         let trouble = || self.surroundings.troubles.lines().into_iter().next();
         let stopping = || self.stop.is_cancelled().then(|| "stopping".to_owned());
         hold.or_else(trouble).or_else(stopping).unwrap_or_default()
+    }
+}
+
+/// Since when nothing has been read.
+#[derive(Debug, Default)]
+struct Idle {
+    records: u64,
+    at: Duration,
+}
+
+impl Idle {
+    /// For how long the number of records in `snapshot` has been what it is.
+    fn since(&mut self, snapshot: &Snapshot) -> Duration {
+        if self.at.is_zero() || snapshot.records != self.records {
+            (self.records, self.at) = (snapshot.records, snapshot.elapsed);
+        }
+        snapshot.elapsed.saturating_sub(self.at)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::events::TOPICS;
+use super::events::{TOPICS, Topic};
 use crate::config::{self, Config, ConfigErrors, SinkConfig};
 
 /// The valve's name.
@@ -20,7 +20,7 @@ pub(super) fn settings(
     directory: &Path,
     http: SocketAddr,
 ) -> Result<Config, ConfigErrors> {
-    let topics = TOPICS.map(|topic| topic.name()).join(",");
+    let topics = TOPICS.map(Topic::name).join(",");
     let timestamp = TOPICS.map(|topic| format!("field:{}", topic.timestamp())).join(",");
     let http = http.to_string();
     let settings = [

@@ -13,6 +13,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 
@@ -149,12 +150,8 @@ impl EmbeddedBroker {
         let failed = |error: KafkaError| BrokerError::new(format!("reading topic {topic}"), error);
         let consumer = self.consumer("valve-demo-reader")?;
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(failed)?;
-        let partitions: Vec<i32> = metadata
-            .topics()
-            .iter()
-            .flat_map(|topic| topic.partitions())
-            .map(|partition| partition.id())
-            .collect();
+        let partitions: Vec<i32> =
+            metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
             assignment.add_partition_offset(topic, *partition, rdkafka::Offset::Beginning).map_err(failed)?;
