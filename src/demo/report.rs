@@ -80,11 +80,6 @@ impl Report {
         self.faults.is_empty()
     }
 
-    /// How often something was wrong in this way.
-    pub(crate) fn count(&self, fault: Fault) -> u64 {
-        self.faults.get(&fault).map_or(0, |(count, _)| *count)
-    }
-
     /// What is wrong: of each kind how often, and a few examples.
     pub(crate) fn faults(&self) -> impl Iterator<Item = (Fault, u64, &[String])> {
         self.faults.iter().map(|(fault, (count, examples))| (*fault, *count, examples.as_slice()))
