@@ -123,8 +123,10 @@ pub enum Event {
 pub enum CommitAnswer {
     /// It is durable.
     Accepted,
-    /// It was not applied, and may be tried again: the coordinator moves, loads or rebalances.
+    /// It was not applied, and may be tried again: the coordinator moves, loads, or denies it.
     NotNow(String),
+    /// It was not applied, and may be tried again once the group has settled.
+    Rebalancing,
     /// It was not applied: this member's generation is over.
     Fenced(String),
     /// Nobody knows whether it was applied.

@@ -258,7 +258,9 @@ impl Partition {
         let Some(pending) = self.commit.take() else { return };
         match answer {
             CommitAnswer::Accepted => self.accepted(pending, step),
-            CommitAnswer::NotNow(_) => self.retry_at = step.now.monotonic + COMMIT_RETRY,
+            CommitAnswer::NotNow(_) | CommitAnswer::Rebalancing => {
+                self.retry_at = step.now.monotonic + COMMIT_RETRY
+            }
             CommitAnswer::Fenced(reason) => {
                 self.abandon(step);
                 self.hold(format!("its offset commit was refused: {reason}"), step);

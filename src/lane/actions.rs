@@ -110,10 +110,15 @@ impl Lane<'_> {
             return;
         }
         let commits = std::mem::take(&mut self.commits);
-        let Err(error) = self.source.commit(&commits) else { return };
-        // The client refused to take them, so the broker will not hear of them.
+        let answer = if self.source.assignment_lost() {
+            CommitAnswer::Fenced("the partitions belong to another member".to_owned())
+        } else {
+            let Err(error) = self.source.commit(&commits) else { return };
+            // The client refused to take them, so the broker will not hear of them.
+            CommitAnswer::NotNow(error.to_string())
+        };
         for commit in commits {
-            let answer = CommitAnswer::NotNow(error.to_string());
+            let answer = answer.clone();
             self.handle(Event::Committed { partition: commit.partition, answer });
         }
     }

@@ -240,6 +240,7 @@ impl<'s> Lane<'s> {
                 for (partition, answer) in answers {
                     match &answer {
                         core::CommitAnswer::Accepted => self.trouble.clear(),
+                        core::CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
                         other => self.kafka_trouble(format!("offset commit of {partition}: {other:?}")),
                     }
                     self.handle(Event::Committed { partition, answer });

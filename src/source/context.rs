@@ -126,28 +126,26 @@ fn partition_of(element: &TopicPartitionListElem<'_>) -> TopicPartition {
 /// What an error of a commit says about whether it was applied.
 fn answer_of(error: &KafkaError) -> CommitAnswer {
     use RDKafkaErrorCode as Code;
-    let reason = error.to_string();
-    match error.rdkafka_error_code() {
-        Some(
-            Code::IllegalGeneration
-            | Code::UnknownMemberId
-            | Code::FencedInstanceId
-            | Code::FencedMemberEpoch
-            | Code::StaleMemberEpoch
-            | Code::AssignmentLost,
-        ) => CommitAnswer::Fenced(reason),
+    let Some(code) = error.rdkafka_error_code() else { return CommitAnswer::Unanswered(error.to_string()) };
+    let reason = code.to_string();
+    match code {
+        Code::UnknownMemberId | Code::FencedInstanceId | Code::FencedMemberEpoch | Code::AssignmentLost => {
+            CommitAnswer::Fenced(reason)
+        }
+        // The group is a generation further than the commit: this member is joining it, and keeps its partitions
+        // until it is told otherwise. One that was expelled meanwhile gets `UnknownMemberId`.
+        Code::IllegalGeneration | Code::StaleMemberEpoch | Code::RebalanceInProgress => {
+            CommitAnswer::Rebalancing
+        }
         // Answers of the broker by which it says that it did nothing.
-        Some(
-            Code::RebalanceInProgress
-            | Code::CoordinatorLoadInProgress
-            | Code::CoordinatorNotAvailable
-            | Code::NotCoordinator
-            | Code::GroupAuthorizationFailed
-            | Code::TopicAuthorizationFailed
-            | Code::UnknownTopicOrPartition
-            | Code::OffsetMetadataTooLarge
-            | Code::InvalidCommitOffsetSize,
-        ) => CommitAnswer::NotNow(reason),
+        Code::CoordinatorLoadInProgress
+        | Code::CoordinatorNotAvailable
+        | Code::NotCoordinator
+        | Code::GroupAuthorizationFailed
+        | Code::TopicAuthorizationFailed
+        | Code::UnknownTopicOrPartition
+        | Code::OffsetMetadataTooLarge
+        | Code::InvalidCommitOffsetSize => CommitAnswer::NotNow(reason),
         _ => CommitAnswer::Unanswered(reason),
     }
 }
