@@ -72,7 +72,7 @@ impl Letters {
             Ok((coordinates, letter)) => match self.found.get(&coordinates) {
                 Some(earlier) if *earlier == letter => self.repeated += 1,
                 Some(earlier) => {
-                    self.strange.push(format!("{coordinates:?}: both {earlier:?} and {letter:?}"))
+                    self.strange.push(format!("{coordinates:?}: both {earlier:?} and {letter:?}"));
                 }
                 None => {
                     self.found.insert(coordinates, letter);

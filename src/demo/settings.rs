@@ -20,7 +20,7 @@ pub(super) fn settings(
     directory: &Path,
     http: SocketAddr,
 ) -> Result<Config, ConfigErrors> {
-    let topics = TOPICS.map(|topic| topic.name()).join(",");
+    let topics = TOPICS.map(super::events::Topic::name).join(",");
     let timestamp = TOPICS.map(|topic| format!("field:{}", topic.timestamp())).join(",");
     let http = http.to_string();
     let settings = [

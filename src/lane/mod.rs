@@ -260,7 +260,7 @@ impl<'s> Lane<'s> {
     fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Facts(partition, ticket, facts) => {
-                self.handle(Event::Resolved { partition, ticket, facts })
+                self.handle(Event::Resolved { partition, ticket, facts });
             }
             Answer::Schema(id, lookup) => self.learn(id, lookup),
             Answer::Published(partition, batch, result) => self.published(partition, batch, result),

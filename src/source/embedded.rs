@@ -152,8 +152,8 @@ impl EmbeddedBroker {
         let partitions: Vec<i32> = metadata
             .topics()
             .iter()
-            .flat_map(|topic| topic.partitions())
-            .map(|partition| partition.id())
+            .flat_map(rdkafka::metadata::MetadataTopic::partitions)
+            .map(rdkafka::metadata::MetadataPartition::id)
             .collect();
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
