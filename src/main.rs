@@ -1,5 +1,6 @@
 //! The valve daemon.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -11,7 +12,8 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("valve can't start its threads: {error}");
+            // Where standard error is closed there is nobody to tell.
+            drop(writeln!(std::io::stderr(), "valve can't start its threads: {error}"));
             return ExitCode::FAILURE;
         }
     };

@@ -1,12 +1,17 @@
 //! SIGTERM and Ctrl-C: the first asks to stop, a second leaves at once.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// What a shell reports for a process that SIGTERM ended.
 const TERMINATED: i32 = 128 + 15;
 
-/// Cancels `stop` at the first signal and ends the process at the second.
+/// One wish to stop can come as two signals: to the process, and to its process group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
+/// Cancels `stop` at the first signal and ends the process at the second, half a second later or more.
 ///
 /// # Errors
 /// When the process may not listen to signals.
@@ -22,6 +27,13 @@ pub(super) fn listen(stop: CancellationToken) -> std::io::Result<()> {
         next().await;
         tracing::info!("stopping: storing and committing what was read; a second signal leaves at once");
         stop.cancel();
+        let same_wish = async {
+            loop {
+                next().await;
+            }
+        };
+        // It ends by the timeout only.
+        drop(tokio::time::timeout(SAME_WISH, same_wish).await);
         next().await;
         tracing::warn!("leaving at once; what isn't committed is read again by the next owner");
         std::process::exit(TERMINATED);

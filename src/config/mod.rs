@@ -48,13 +48,6 @@ pub fn load(
     load_on(Machine { memory: crate::memory::container_limit(), cores }, file, env)
 }
 
-/// The variables of this process's environment; what isn't UTF-8 can't be a setting of ours and is left out.
-#[expect(clippy::disallowed_methods, reason = "this is the module that may read the environment")]
-pub fn process_environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
 /// As [`load`], on a machine of which nothing is asked.
 fn load_on(
     machine: Machine,
@@ -76,8 +69,9 @@ fn load_on(
     validate::config(Checker::new(&merged, errors), machine)
 }
 
-/// The environment of this process, for [`load`]. A value that isn't UTF-8 has U+FFFD for what isn't.
-pub fn environment() -> impl Iterator<Item = (String, String)> {
+/// The environment of this process, for [`load`]. A value that isn't UTF-8 has U+FFFD for what isn't, by which a
+/// setting is refused rather than ignored.
+pub fn process_environment() -> impl Iterator<Item = (String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
 }

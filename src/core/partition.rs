@@ -147,10 +147,10 @@ impl Partition {
             Decision::Begin { metadata, commit, lost } => {
                 self.read = metadata.first;
                 if commit {
-                    self.standing = Standing::Starting(Box::new(metadata.clone()), lost);
-                    self.send(metadata, step);
+                    self.standing = Standing::Starting(metadata.clone(), lost);
+                    self.send(*metadata, step);
                 } else {
-                    self.committed = metadata;
+                    self.committed = *metadata;
                     self.begin(step);
                 }
             }
@@ -259,7 +259,7 @@ impl Partition {
         match answer {
             CommitAnswer::Accepted => self.accepted(pending, step),
             CommitAnswer::NotNow(_) | CommitAnswer::Rebalancing => {
-                self.retry_at = step.now.monotonic + COMMIT_RETRY
+                self.retry_at = step.now.monotonic + COMMIT_RETRY;
             }
             CommitAnswer::Fenced(reason) => {
                 self.abandon(step);

@@ -35,7 +35,7 @@ pub struct StartPolicy {
 pub(super) enum Decision {
     /// Read from `metadata.first`, after committing `metadata` if `commit`. `lost` is what's newly known to be
     /// gone unread.
-    Begin { metadata: Metadata, commit: bool, lost: Option<(Offset, Offset)> },
+    Begin { metadata: Box<Metadata>, commit: bool, lost: Option<(Offset, Offset)> },
     /// Don't touch it, for this reason.
     Hold(String),
 }
@@ -53,8 +53,11 @@ pub(super) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Deci
             "its committed offset carries the intent of a batch, which this version doesn't make again".to_owned(),
         ),
         Found::Own(own) if recreated(&own, facts) => fresh(partition, facts, facts.low, None),
-        Found::Own(own) => go_on(*own, false, facts, policy.out_of_range),
-        Found::Foreign => go_on(origin_at(partition, facts, *offset, None), true, facts, policy.out_of_range),
+        Found::Own(own) => go_on(own, false, facts, policy.out_of_range),
+        Found::Foreign => {
+            let own = Box::new(origin_at(partition, facts, *offset, None));
+            go_on(own, true, facts, policy.out_of_range)
+        }
     }
 }
 
@@ -77,7 +80,7 @@ fn begin_anew(partition: i32, facts: &Facts, start: Start) -> Decision {
 }
 
 fn fresh(partition: i32, facts: &Facts, first: Offset, partitions_at_start: Option<u32>) -> Decision {
-    let metadata = origin_at(partition, facts, first, partitions_at_start);
+    let metadata = Box::new(origin_at(partition, facts, first, partitions_at_start));
     Decision::Begin { metadata, commit: true, lost: None }
 }
 
@@ -95,7 +98,7 @@ fn origin_at(partition: i32, facts: &Facts, first: Offset, partitions_at_start: 
 }
 
 /// Goes on where `own` says, unless that isn't in the log any more.
-fn go_on(mut own: Metadata, commit: bool, facts: &Facts, policy: OutOfRange) -> Decision {
+fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange) -> Decision {
     let first = own.first;
     if first >= facts.low && first <= facts.high {
         return Decision::Begin { metadata: own, commit, lost: None };
@@ -148,7 +151,7 @@ mod tests {
 
     fn begun(decision: Decision) -> (Metadata, bool, Option<(Offset, Offset)>) {
         match decision {
-            Decision::Begin { metadata, commit, lost } => (metadata, commit, lost),
+            Decision::Begin { metadata, commit, lost } => (*metadata, commit, lost),
             Decision::Hold(reason) => panic!("held: {reason}"),
         }
     }

@@ -23,6 +23,9 @@ use crate::types::{Offset, TopicPartition};
 /// How long one request to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What is known of a partition, or a sentence on what isn't.
+pub(crate) type PartitionFacts = (TopicPartition, Result<Facts, String>);
+
 /// A client that asks and never joins. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct Offsets {
@@ -74,17 +77,11 @@ impl Offsets {
     ///
     /// # Errors
     /// When nothing can be learned at all.
-    pub(crate) async fn facts(
-        &self,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<Vec<(TopicPartition, Result<Facts, String>)>, String> {
+    pub(crate) async fn facts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<PartitionFacts>, String> {
         self.blocking(move |this| this.ask_facts(partitions)).await
     }
 
-    fn ask_facts(
-        &self,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<Vec<(TopicPartition, Result<Facts, String>)>, String> {
+    fn ask_facts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<PartitionFacts>, String> {
         let committed = self.committed(&partitions).map_err(|error| format!("committed offsets: {error}"))?;
         let topics = self.topic_facts(&partitions)?;
         let low = self.log_offsets(&partitions, ClientOffset::Beginning);

@@ -12,41 +12,38 @@ use crate::stack::Stack;
 
 /// One file (tools/read_files.py).
 #[derive(Clone, Debug, Deserialize)]
-pub struct StoredFile {
+pub(crate) struct StoredFile {
     /// Its key, or its path under the sink's directory.
-    pub key: String,
+    pub(crate) key: String,
     /// The object's metadata.
-    pub metadata: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
     /// The container's header.
-    pub header: BTreeMap<String, String>,
+    pub(crate) header: BTreeMap<String, String>,
     /// Its records.
-    pub records: Vec<Value>,
+    pub(crate) records: Vec<Value>,
 }
 
 /// The files under a prefix of a bucket.
-pub fn in_bucket(stack: &Stack, bucket: &str, prefix: &str) -> Vec<StoredFile> {
-    parsed(stack.lines_of("read_files.py", &["s3", bucket, &format!("{prefix}/")]))
+pub(crate) fn in_bucket(stack: &Stack, bucket: &str, prefix: &str) -> Vec<StoredFile> {
+    stack.lines_of("read_files.py", &["s3", bucket, &format!("{prefix}/")])
 }
 
 /// The files under a directory.
-pub fn in_directory(stack: &Stack, directory: &Path) -> Vec<StoredFile> {
-    parsed(stack.lines_of("read_files.py", &["local", directory.to_str().unwrap()]))
-}
-
-fn parsed(lines: Vec<Value>) -> Vec<StoredFile> {
-    lines.into_iter().map(|line| serde_json::from_value(line).unwrap()).collect()
+pub(crate) fn in_directory(stack: &Stack, directory: &Path) -> Vec<StoredFile> {
+    stack.lines_of("read_files.py", &["local", directory.to_str().unwrap()])
 }
 
 impl StoredFile {
     /// The writer schema in its header.
-    pub fn schema(&self) -> &str {
+    pub(crate) fn schema(&self) -> &str {
         &self.header["avro.schema"]
     }
 
     /// Its topic, the directories of its hour, and the number of records that its name states.
-    pub fn place(&self, prefix: &str) -> (String, String, usize) {
+    pub(crate) fn place(&self, prefix: &str) -> (String, String, usize) {
         let form = r"^/?([^/]+)/(year=\d{4}/month=\d\d/day=\d\d/hour=\d\d)/([^/]+)_(\d+)-messages_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.avro$";
-        let rest = self.key.strip_prefix(prefix).unwrap_or_else(|| panic!("{} isn't under {prefix}", self.key));
+        let rest =
+            self.key.strip_prefix(prefix).unwrap_or_else(|| panic!("{} isn't under {prefix}", self.key));
         let place = Regex::new(form).unwrap().captures(rest);
         let place = place.unwrap_or_else(|| panic!("{} doesn't have the documented form", self.key));
         assert_eq!(&place[1], &place[3], "the topic, twice, in {}", self.key);
@@ -55,7 +52,7 @@ impl StoredFile {
 }
 
 /// Every key has the documented form, and states how many records are in the file.
-pub fn assert_places(files: &[StoredFile], prefix: &str) {
+pub(crate) fn assert_places(files: &[StoredFile], prefix: &str) {
     for file in files {
         assert_eq!(file.place(prefix).2, file.records.len(), "records in {}", file.key);
     }
@@ -83,14 +80,16 @@ fn expected(produced: &[Produced], producer: &mut Producer) -> BTreeMap<Row, usi
     let mut rows = BTreeMap::new();
     for Produced { event, schema } in produced {
         let text = texts.entry(*schema).or_insert_with(|| producer.schema_text(*schema));
-        *rows.entry((event.topic.clone(), event.hour(), text.clone(), event.value.to_string())).or_default() += 1;
+        *rows
+            .entry((event.topic.clone(), event.hour(), text.clone(), event.value.to_string()))
+            .or_default() += 1;
     }
     rows
 }
 
 /// The files hold just these events, each as often as it was produced: every one in the hour of its timestamp, under
 /// its schema's text as the registry has it.
-pub fn assert_holds_exactly(files: &[StoredFile], produced: &[Produced], producer: &mut Producer) {
+pub(crate) fn assert_holds_exactly(files: &[StoredFile], produced: &[Produced], producer: &mut Producer) {
     let (stored, expected) = (rows(files), expected(produced, producer));
     let differ: Vec<String> = stored
         .keys()
@@ -106,7 +105,7 @@ pub fn assert_holds_exactly(files: &[StoredFile], produced: &[Produced], produce
 }
 
 /// The files hold each of these events at least as often as it was produced.
-pub fn assert_holds_all(files: &[StoredFile], produced: &[Produced], producer: &mut Producer) {
+pub(crate) fn assert_holds_all(files: &[StoredFile], produced: &[Produced], producer: &mut Producer) {
     let stored = rows(files);
     let expected = expected(produced, producer);
     let lost = expected.iter().filter(|(row, count)| stored.get(*row).unwrap_or(&0) < count);

@@ -17,12 +17,12 @@ use crate::stack::Stack;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of the stack's Kafka that belongs to no valve.
-pub struct Kafka<'a> {
+pub(crate) struct Kafka<'a> {
     stack: &'a Stack,
 }
 
 impl<'a> Kafka<'a> {
-    pub fn of(stack: &'a Stack) -> Self {
+    pub(crate) fn of(stack: &'a Stack) -> Self {
         Self { stack }
     }
 
@@ -31,7 +31,7 @@ impl<'a> Kafka<'a> {
     }
 
     /// Creates a topic.
-    pub fn create_topic(&self, topic: &str, partitions: i32) {
+    pub(crate) fn create_topic(&self, topic: &str, partitions: i32) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -39,19 +39,12 @@ impl<'a> Kafka<'a> {
         created.into_iter().for_each(|result| drop(result.unwrap()));
     }
 
-    /// Creates the dead-letter topic of the valve `name`, as its operator does; returns the topic.
-    pub fn create_dead_letter_topic(&self, name: &str) -> String {
-        let topic = format!("_dead_letter_queue_{name}");
-        self.create_topic(&topic, 1);
-        topic
-    }
-
     fn consumer(&self, group: &str) -> BaseConsumer {
         self.config().set("group.id", group).set("isolation.level", "read_uncommitted").create().unwrap()
     }
 
     /// The offset behind the last one of each partition's log, control records included.
-    pub fn ends(&self, topic: &str) -> Vec<i64> {
+    pub(crate) fn ends(&self, topic: &str) -> Vec<i64> {
         let consumer = self.consumer("a-test");
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
         let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
@@ -60,7 +53,7 @@ impl<'a> Kafka<'a> {
     }
 
     /// The offset that the group has committed in each partition; 0 where there is none, as if nothing was consumed.
-    pub fn committed(&self, group: &str, topic: &str) -> Vec<i64> {
+    pub(crate) fn committed(&self, group: &str, topic: &str) -> Vec<i64> {
         let mut asked = TopicPartitionList::new();
         for partition in 0..self.ends(topic).len() {
             asked.add_partition(topic, i32::try_from(partition).unwrap());
@@ -71,12 +64,14 @@ impl<'a> Kafka<'a> {
     }
 
     /// Waits until the group has committed every record of the topic.
-    pub fn wait_committed(&self, group: &str, topic: &str) {
-        wait_until(&format!("{group} to commit all of {topic}"), || self.committed(group, topic) == self.ends(topic));
+    pub(crate) fn wait_committed(&self, group: &str, topic: &str) {
+        wait_until(&format!("{group} to commit all of {topic}"), || {
+            self.committed(group, topic) == self.ends(topic)
+        });
     }
 
     /// All values in a topic of one partition, as JSON.
-    pub fn values(&self, topic: &str) -> Vec<Value> {
+    pub(crate) fn values(&self, topic: &str) -> Vec<Value> {
         let end = self.ends(topic)[0];
         let consumer = self.consumer("a-test");
         let mut assigned = TopicPartitionList::new();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
+use crate::sink_conformance::S3TestStore;
 use crate::stack::Stack;
 
 mod dead_letters;
@@ -24,7 +25,9 @@ mod outages;
 mod patience;
 mod producer;
 mod registry_proxy;
+mod scene;
 mod settings;
+mod sink_conformance;
 mod stack;
 mod stopping;
 mod storing;
@@ -54,11 +57,28 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
-    let trials = [storing::TESTS, dead_letters::TESTS, stopping::TESTS, outages::TESTS, lag::TESTS, subscribing::TESTS];
+    let trials = [
+        storing::TESTS,
+        dead_letters::TESTS,
+        stopping::TESTS,
+        outages::TESTS,
+        lag::TESTS,
+        subscribing::TESTS,
+    ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));
     trials.extend(demo::TESTS.iter().copied().map(on_stack));
+    trials.extend(sink_conformance::trials(found.as_ref().ok().map(|stack| s3_of(stack))));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn s3_of(stack: &Stack) -> S3TestStore {
+    S3TestStore {
+        endpoint: stack.s3_endpoint.clone(),
+        access_key: stack.s3_access_key.clone(),
+        secret_key: stack.s3_secret_key.clone(),
+        bucket: stack.bucket.clone(),
+    }
 }
 
 /// A module's tests, by the names that they are shown under.

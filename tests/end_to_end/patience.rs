@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Asks again and again until there is an answer.
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -19,12 +19,12 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Asks again and again until it is so.
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for(what, || is_so().then_some(()));
 }
 
 /// Sees to it that something stays so for a while.
-pub fn stays(what: &str, duration: Duration, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn stays(what: &str, duration: Duration, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while begun.elapsed() < duration {
         assert!(is_so(), "no longer: {what}");

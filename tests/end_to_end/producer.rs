@@ -12,7 +12,7 @@ use crate::stack::Stack;
 
 /// A producer process; it ends when dropped.
 #[derive(Debug)]
-pub struct Producer {
+pub(crate) struct Producer {
     child: Child,
     instructions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
@@ -20,26 +20,26 @@ pub struct Producer {
 
 /// Where a record ended up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delivered {
-    pub partition: i64,
-    pub offset: i64,
+pub(crate) struct Delivered {
+    pub(crate) partition: i64,
+    pub(crate) offset: i64,
 }
 
 /// An event that is in Kafka.
 #[derive(Clone, Debug)]
-pub struct Produced {
-    pub event: Event,
+pub(crate) struct Produced {
+    pub(crate) event: Event,
     /// The id in its wire header.
-    pub schema: u32,
+    pub(crate) schema: u32,
 }
 
 impl Producer {
-    pub fn new(stack: &Stack) -> Self {
+    pub(crate) fn new(stack: &Stack) -> Self {
         Self::with_arguments(stack, &[])
     }
 
     /// One whose records belong to transactions.
-    pub fn transactional(stack: &Stack, id: &str) -> Self {
+    pub(crate) fn transactional(stack: &Stack, id: &str) -> Self {
         Self::with_arguments(stack, &[id])
     }
 
@@ -52,7 +52,7 @@ impl Producer {
     }
 
     /// Gives instructions (see the tool) and waits for all their answers.
-    pub fn obey(&mut self, instructions: &[Value]) -> Vec<Value> {
+    pub(crate) fn obey(&mut self, instructions: &[Value]) -> Vec<Value> {
         let mut text: String = instructions.iter().map(|instruction| format!("{instruction}\n")).collect();
         text.push_str("{\"op\":\"flush\"}\n");
         self.instructions.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
@@ -71,28 +71,32 @@ impl Producer {
     }
 
     /// Serializes and produces events, in order.
-    pub fn produce(&mut self, events: &[Event]) -> Vec<Produced> {
+    pub(crate) fn produce(&mut self, events: &[Event]) -> Vec<Produced> {
         let instructions: Vec<Value> = events.iter().map(Event::instruction).collect();
         let answers = self.obey(&instructions);
         let id = |answer: &Value| u32::try_from(answer["id"].as_u64().unwrap()).unwrap();
-        events.iter().zip(&answers).map(|(event, answer)| Produced { event: event.clone(), schema: id(answer) }).collect()
+        events
+            .iter()
+            .zip(&answers)
+            .map(|(event, answer)| Produced { event: event.clone(), schema: id(answer) })
+            .collect()
     }
 
     /// An event's value, with its wire header, without producing it.
-    pub fn serialize(&mut self, event: &Event) -> Vec<u8> {
+    pub(crate) fn serialize(&mut self, event: &Event) -> Vec<u8> {
         let mut instruction = event.instruction();
         instruction["op"] = json!("serialize");
         BASE64.decode(self.obey(&[instruction])[0]["bytes"].as_str().unwrap()).unwrap()
     }
 
     /// Produces a value as it is (or none) to partition 0.
-    pub fn produce_raw(&mut self, topic: &str, value: Option<&[u8]>) -> Delivered {
+    pub(crate) fn produce_raw(&mut self, topic: &str, value: Option<&[u8]>) -> Delivered {
         let bytes = value.map(|value| BASE64.encode(value));
         delivered(&self.obey(&[json!({"op": "raw", "topic": topic, "partition": 0, "bytes": bytes})])[0])
     }
 
     /// Registers a schema; its id and version.
-    pub fn register(&mut self, subject: &str, schema: &str, references: &Value) -> (u32, i64) {
+    pub(crate) fn register(&mut self, subject: &str, schema: &str, references: &Value) -> (u32, i64) {
         let instruction =
             json!({"op": "register", "subject": subject, "schema": schema, "references": references});
         let answer = &self.obey(&[instruction])[0];
@@ -100,7 +104,7 @@ impl Producer {
     }
 
     /// A schema's text as the registry has it.
-    pub fn schema_text(&mut self, id: u32) -> String {
+    pub(crate) fn schema_text(&mut self, id: u32) -> String {
         self.obey(&[json!({"op": "schema", "id": id})])[0]["text"].as_str().unwrap().to_owned()
     }
 }

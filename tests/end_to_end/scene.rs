@@ -9,26 +9,26 @@ use crate::valve::Settings;
 
 /// A valve's surroundings, which no other test shares.
 #[derive(Debug)]
-pub struct Scene<'a> {
-    pub stack: &'a Stack,
-    pub kafka: Kafka<'a>,
-    pub producer: Producer,
+pub(crate) struct Scene<'a> {
+    pub(crate) stack: &'a Stack,
+    pub(crate) kafka: Kafka<'a>,
+    pub(crate) producer: Producer,
     /// The valve's name: its group, and its prefix in the bucket.
-    pub name: String,
-    pub topic: String,
-    pub dead_letter_topic: String,
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) dead_letter_topic: String,
 }
 
 impl<'a> Scene<'a> {
     /// With a topic of so many partitions, and a dead-letter topic.
-    pub fn new(stack: &'a Stack, partitions: i32) -> Self {
+    pub(crate) fn new(stack: &'a Stack, partitions: i32) -> Self {
         let scene = Self::without_dead_letter_topic(stack, partitions);
         scene.kafka.create_topic(&scene.dead_letter_topic, 1);
         scene
     }
 
     /// With a topic, but without a dead-letter topic.
-    pub fn without_dead_letter_topic(stack: &'a Stack, partitions: i32) -> Self {
+    pub(crate) fn without_dead_letter_topic(stack: &'a Stack, partitions: i32) -> Self {
         let name = unique("valve");
         let topic = format!("{name}.orders");
         let kafka = Kafka::of(stack);
@@ -38,33 +38,33 @@ impl<'a> Scene<'a> {
     }
 
     /// The settings of a valve that reads the topic.
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings::new(self.stack, &self.name, &self.topic)
     }
 
-    pub fn produce(&mut self, events: &[Event]) -> Vec<Produced> {
+    pub(crate) fn produce(&mut self, events: &[Event]) -> Vec<Produced> {
         self.producer.produce(events)
     }
 
     /// Waits until the group has committed every record of the topic.
-    pub fn wait_committed(&self) {
+    pub(crate) fn wait_committed(&self) {
         self.kafka.wait_committed(&self.name, &self.topic);
     }
 
     /// What the valve has stored in the stack's bucket.
-    pub fn files(&self) -> Vec<StoredFile> {
+    pub(crate) fn files(&self) -> Vec<StoredFile> {
         files::in_bucket(self.stack, &self.stack.bucket, &self.name)
     }
 
     /// The stored files must hold just these events, each once, in the right places.
-    pub fn assert_stored(&mut self, produced: &[Produced]) {
+    pub(crate) fn assert_stored(&mut self, produced: &[Produced]) {
         let files = self.files();
         files::assert_places(&files, &self.name);
         files::assert_holds_exactly(&files, produced, &mut self.producer);
     }
 
     /// Nothing must have become a dead letter.
-    pub fn assert_no_dead_letters(&self) {
+    pub(crate) fn assert_no_dead_letters(&self) {
         assert_eq!(self.kafka.ends(&self.dead_letter_topic), [0], "dead letters");
     }
 }

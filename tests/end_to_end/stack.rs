@@ -1,10 +1,13 @@
 //! Where the services are, and names that no other test uses.
 
 use std::env;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,20 +15,31 @@ use crate::Shared;
 
 /// The addresses that `tests/stack/stack` exports.
 #[derive(Debug)]
-pub struct Stack {
-    pub kafka: String,
-    pub registry: String,
-    pub s3_endpoint: String,
-    pub s3_access_key: String,
-    pub s3_secret_key: String,
-    pub bucket: String,
+pub(crate) struct Stack {
+    pub(crate) kafka: String,
+    pub(crate) registry: String,
+    pub(crate) s3_endpoint: String,
+    pub(crate) s3_access_key: String,
+    pub(crate) s3_secret_key: String,
+    pub(crate) bucket: String,
     python: String,
+    java_class_path: String,
+}
+
+/// A message as a Java producer encodes it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct JavaMessage {
+    /// Wire header and datum, in base64.
+    pub(crate) message: String,
+    /// The record.
+    pub(crate) record: Value,
 }
 
 impl Stack {
     /// The services that the environment names; otherwise which variable is missing.
-    pub fn from_env() -> Shared {
-        let variable = |name| env::var(name).map_err(|_| format!("{name} isn't set: tests/run starts the services"));
+    pub(crate) fn from_env() -> Shared {
+        let variable =
+            |name| env::var(name).map_err(|_| format!("{name} isn't set: tests/run starts the services"));
         Ok(Arc::new(Self {
             kafka: variable("VALVE_TEST_KAFKA")?,
             registry: variable("VALVE_TEST_REGISTRY")?,
@@ -34,11 +48,12 @@ impl Stack {
             s3_secret_key: variable("VALVE_TEST_S3_SECRET_KEY")?,
             bucket: variable("VALVE_TEST_S3_BUCKET")?,
             python: variable("VALVE_TEST_PYTHON")?,
+            java_class_path: variable("VALVE_TEST_JAVA_CP")?,
         }))
     }
 
     /// One of the tools beside this file, ready to be run.
-    pub fn tool(&self, name: &str) -> Command {
+    pub(crate) fn tool(&self, name: &str) -> Command {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/tools");
         let mut command = Command::new(&self.python);
         command.args(["-W", "ignore"]).arg(tools.join(name)).stdin(Stdio::null());
@@ -46,24 +61,36 @@ impl Stack {
     }
 
     /// The lines (JSON) that a tool prints.
-    pub fn lines_of(&self, tool: &str, arguments: &[&str]) -> Vec<Value> {
-        let done = self.tool(tool).args(arguments).output().unwrap();
-        assert!(done.status.success(), "{tool} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-        done.stdout
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).unwrap())
-            .collect()
+    pub(crate) fn lines_of<T: DeserializeOwned>(&self, tool: &str, arguments: &[&str]) -> Vec<T> {
+        lines_of(self.tool(tool).args(arguments))
+    }
+
+    /// Random records of a schema, in the encoding of Avro's blocking encoder (tests/judges/java).
+    pub(crate) fn encoded_by_java(&self, schema: &str, id: u32, count: u32) -> Vec<JavaMessage> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), schema).unwrap();
+        let mut command = Command::new("java");
+        command.args(["-cp", &self.java_class_path, "judges.EncodeMessages"]).arg(file.path());
+        command.args([&id.to_string(), &count.to_string(), "--blocking", "--records"]);
+        lines_of(&mut command)
     }
 
     /// Creates a bucket.
-    pub fn create_bucket(&self, bucket: &str) {
-        self.lines_of("create_bucket.py", &[bucket]);
+    pub(crate) fn create_bucket(&self, bucket: &str) {
+        let _nothing: Vec<Value> = self.lines_of("create_bucket.py", &[bucket]);
     }
 }
 
+/// What the lines (JSON) say that a program prints.
+fn lines_of<T: DeserializeOwned>(command: &mut Command) -> Vec<T> {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    let text = String::from_utf8(done.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// A name beginning with `what` that nothing else has.
-pub fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     let uuid = Uuid::new_v4().simple().to_string();
     format!("{what}-{}", &uuid[..8])
 }

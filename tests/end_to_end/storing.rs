@@ -7,21 +7,24 @@ use serde_json::json;
 use crate::event::{Event, HOUR, ORDERS, SEVEN, orders};
 use crate::files;
 use crate::scene::Scene;
-use crate::stack::Stack;
+use crate::stack::{JavaMessage, Stack};
 use crate::tests;
 use crate::valve::{Settings, Valve};
 
-pub const TESTS: &[(&str, fn(&Stack))] = tests![
+pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
     given_interleaved_schemas_and_hours_then_each_file_has_one_of_each_and_every_event_is_stored_once,
     given_a_schema_with_references_then_its_file_says_all_of_it,
     given_several_types_of_event_in_one_topic_then_a_file_holds_them_under_the_union,
+    given_bytes_of_a_java_producer_then_fastavro_reads_the_same_records,
     given_late_events_then_they_are_in_the_files_of_their_own_hours,
     given_messages_without_a_value_then_they_are_skipped_and_committed,
     given_every_codec_then_fastavro_reads_the_files,
     given_a_local_sink_then_it_has_the_same_layout,
 ];
 
-fn given_interleaved_schemas_and_hours_then_each_file_has_one_of_each_and_every_event_is_stored_once(stack: &Stack) {
+fn given_interleaved_schemas_and_hours_then_each_file_has_one_of_each_and_every_event_is_stored_once(
+    stack: &Stack,
+) {
     let mut scene = Scene::new(stack, 3);
     let views = format!("{}.views", scene.name);
     scene.kafka.create_topic(&views, 2);
@@ -46,6 +49,8 @@ fn given_interleaved_schemas_and_hours_then_each_file_has_one_of_each_and_every_
     scene.assert_no_dead_letters();
     let schemas: BTreeSet<String> = scene.files().iter().map(|file| file.schema().to_owned()).collect();
     assert_eq!(schemas.len(), 4);
+    let digests = scene.files().iter().filter(|file| file.metadata.contains_key("valve-digest")).count();
+    assert_eq!(digests, scene.files().len(), "objects that say their digest");
 }
 
 fn given_a_schema_with_references_then_its_file_says_all_of_it(stack: &Stack) {
@@ -96,6 +101,29 @@ fn given_several_types_of_event_in_one_topic_then_a_file_holds_them_under_the_un
     valve.stop();
 
     scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+}
+
+/// Arrays and maps in blocks with negative counts and byte sizes, as only Java writes them.
+fn given_bytes_of_a_java_producer_then_fastavro_reads_the_same_records(stack: &Stack) {
+    let schema = r#"{"type":"record","name":"Basket","namespace":"shop","fields":[{"name":"id","type":"long"},{"name":"items","type":{"type":"array","items":"string"}},{"name":"counts","type":{"type":"map","values":"int"}},{"name":"note","type":["null","string"]}]}"#;
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let (id, _) = scene.producer.register(&format!("{topic}-value"), schema, &json!([]));
+    let messages = stack.encoded_by_java(schema, id, 200);
+    let raw = |message: &JavaMessage| json!({"op": "raw", "topic": topic, "partition": 0, "bytes": message.message, "timestamp": SEVEN});
+    scene.producer.obey(&messages.iter().map(raw).collect::<Vec<_>>());
+
+    // The records are random, and so are their numbers: the hour comes from Kafka's timestamp.
+    let valve = Valve::run(&scene.settings().with("VALVE_TIMESTAMP", "kafka"));
+    scene.wait_committed();
+    valve.stop();
+
+    let files = scene.files();
+    files::assert_places(&files, &scene.name);
+    assert!(files.iter().all(|file| file.key.contains("/year=2024/month=03/day=10/hour=07/")));
+    let stored: Vec<_> = files.iter().flat_map(|file| &file.records).collect();
+    assert_eq!(stored, messages.iter().map(|message| &message.record).collect::<Vec<_>>());
     scene.assert_no_dead_letters();
 }
 

@@ -11,17 +11,17 @@ use crate::stack::Stack;
 
 /// What a valve is started with: its environment, nothing of ours.
 #[derive(Clone, Debug)]
-pub struct Settings(BTreeMap<String, String>);
+pub(crate) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
     /// No settings at all.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self(BTreeMap::new())
     }
 
     /// A valve `name` (also its prefix in the bucket) that reads `topics` and stores to the stack's S3, with batches
     /// that end soon and failure detection in seconds.
-    pub fn new(stack: &Stack, name: &str, topics: &str) -> Self {
+    pub(crate) fn new(stack: &Stack, name: &str, topics: &str) -> Self {
         Self::none()
             .with("VALVE_NAME", name)
             .with("VALVE_TOPICS", topics)
@@ -48,13 +48,13 @@ impl Settings {
     }
 
     /// The same with one setting more, or another value for it.
-    pub fn with(mut self, variable: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, variable: &str, value: &str) -> Self {
         self.0.insert(variable.to_owned(), value.to_owned());
         self
     }
 
     /// The same without a setting.
-    pub fn without(mut self, variable: &str) -> Self {
+    pub(crate) fn without(mut self, variable: &str) -> Self {
         self.0.remove(variable);
         self
     }
@@ -62,19 +62,19 @@ impl Settings {
 
 /// A running valve; killed when dropped.
 #[derive(Debug)]
-pub struct Valve {
+pub(crate) struct Valve {
     child: Child,
     output: Arc<Mutex<String>>,
 }
 
 impl Valve {
     /// `valve run`
-    pub fn run(settings: &Settings) -> Self {
+    pub(crate) fn run(settings: &Settings) -> Self {
         Self::start(&["run"], settings)
     }
 
     /// `valve` with other arguments
-    pub fn start(arguments: &[&str], settings: &Settings) -> Self {
+    pub(crate) fn start(arguments: &[&str], settings: &Settings) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_valve"))
             .args(arguments)
             .env_clear()
@@ -91,23 +91,23 @@ impl Valve {
     }
 
     /// What it has said so far, on both streams.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()
     }
 
     /// The answer of its HTTP server: status and body.
-    pub fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let address = wait_for("valve's HTTP address in its log", || address_in(&self.output()));
         wait_for("an answer of valve's HTTP server", || get(&format!("http://{address}{path}")))
     }
 
     /// Waits until `/readyz` says yes.
-    pub fn wait_ready(&self) {
+    pub(crate) fn wait_ready(&self) {
         wait_until("valve to be ready", || self.get("/readyz").0 == 200);
     }
 
     /// Waits until `/readyz` says no and why: a line that begins with `reason`.
-    pub fn wait_unready(&self, reason: &str) -> String {
+    pub(crate) fn wait_unready(&self, reason: &str) -> String {
         wait_for(&format!("/readyz to say {reason}"), || {
             let (status, body) = self.get("/readyz");
             let line = body.lines().find(|line| line.starts_with(reason)).map(str::to_owned);
@@ -116,12 +116,12 @@ impl Valve {
     }
 
     /// SIGTERM, as an orchestrator sends it.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.signal("TERM");
     }
 
     /// SIGKILL: a crash.
-    pub fn crash(mut self) {
+    pub(crate) fn crash(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -133,17 +133,17 @@ impl Valve {
     }
 
     /// Its exit status, if it has ended.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
 
     /// Waits until it ends; its exit code.
-    pub fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         wait_for("valve to end", || self.ended()).code()
     }
 
     /// SIGTERM, and it must end well.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.terminate();
         assert_eq!(self.exit_code(), Some(0), "the exit code after SIGTERM");
     }
@@ -174,11 +174,16 @@ fn collect(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
 
 fn address_in(output: &str) -> Option<String> {
     let (_, address) = output.lines().find_map(|line| line.split_once("listening on http://"))?;
-    Some(address.chars().take_while(|character| character.is_ascii_digit() || ".:".contains(*character)).collect())
+    Some(
+        address
+            .chars()
+            .take_while(|character| character.is_ascii_digit() || ".:".contains(*character))
+            .collect(),
+    )
 }
 
 /// Status and body of a GET, unless the server isn't there.
-pub fn get(url: &str) -> Option<(u16, String)> {
+pub(crate) fn get(url: &str) -> Option<(u16, String)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let answer = reqwest::get(url).await.ok()?;

@@ -103,7 +103,7 @@ pub(super) fn base_url(text: &str) -> Result<String, Problem> {
         return Err("it has no host".into());
     }
     if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
-        return Err("it must not hold credentials".into());
+        return Err("it must not hold credentials; they have settings of their own".into());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("it must not have a `?` or `#`".into());

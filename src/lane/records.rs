@@ -1,0 +1,229 @@
+//! The way of records through a lane: taken from the client, placed in the batch of their partition, or put aside until
+//! they can be.
+//!
+//! Records of one partition are placed in the order of their offsets: while some are put aside, those that come later
+//! stand behind them.
+
+use std::time::Duration;
+
+use super::batch::Batch;
+use super::place::{Placed, Placer};
+use super::{Answer, IDLE_WAIT, Lane, TAKE};
+use crate::core::Event;
+use crate::core::batch::{Run, SealReason};
+use crate::source::{PartitionError, Record};
+use crate::types::{Offset, SchemaId, TopicPartition};
+
+impl<'s> Lane<'s> {
+    /// Takes records and places them, as far as they can be.
+    pub(super) fn take(&mut self) {
+        let busy = self.sealing.is_busy() || !self.ready().is_empty();
+        let wait = if busy { Duration::ZERO } else { IDLE_WAIT };
+        let mut taken = std::mem::take(&mut self.taken);
+        self.source.take(&mut taken, TAKE, wait);
+        self.status.polled();
+        let mut records = taken.drain(..).peekable();
+        while let Some(first) = records.peek() {
+            if let Some(error) = first.error() {
+                self.partition_error(first, error);
+                records.next();
+                continue;
+            }
+            let partition = self.partition_of(first);
+            let (topic, index) = (first.topic_handle(), first.partition());
+            let mut run = std::iter::from_fn(|| {
+                records.next_if(|next| {
+                    next.topic_handle() == topic && next.partition() == index && next.error().is_none()
+                })
+            });
+            let held = self.held.entry(partition.clone()).or_default();
+            if held.stash.is_empty() {
+                self.place(&partition, &mut run);
+            }
+            match self.held.get_mut(&partition) {
+                Some(held) => held.stash.extend(run),
+                None => run.for_each(drop),
+            }
+        }
+        drop(records);
+        self.taken = taken;
+    }
+
+    fn partition_of(&mut self, record: &Record<'_>) -> TopicPartition {
+        match &self.last {
+            Some((topic, partition))
+                if *topic == record.topic_handle() && partition.partition == record.partition() =>
+            {
+                partition.clone()
+            }
+            _ => {
+                let partition = TopicPartition::new(record.topic(), record.partition());
+                self.last = Some((record.topic_handle(), partition.clone()));
+                partition
+            }
+        }
+    }
+
+    fn partition_error(&mut self, record: &Record<'_>, error: PartitionError) {
+        let partition = TopicPartition::new(record.topic(), record.partition());
+        if error.is_out_of_range() {
+            self.handle(Event::OutOfRange(partition));
+        } else {
+            self.shared.status.consume_failed(&partition.topic, 1);
+            self.kafka_trouble(format!("{partition}: {error}"));
+        }
+    }
+
+    /// The partitions with records that waited for nothing but a turn.
+    fn ready(&self) -> Vec<TopicPartition> {
+        let stashed = self.held.iter().filter(|(_, held)| !held.stash.is_empty() && held.waiting.is_none());
+        stashed
+            .map(|(partition, _)| partition)
+            .filter(|partition| self.core.takes(partition))
+            .cloned()
+            .collect()
+    }
+
+    /// Goes on with records that had to wait.
+    pub(super) fn place_stashed(&mut self) {
+        for partition in self.ready() {
+            let Some(held) = self.held.get_mut(&partition) else { continue };
+            let mut stash = std::mem::take(&mut held.stash);
+            let mut records = std::iter::from_fn(|| stash.pop_front());
+            self.place(&partition, &mut records);
+            if let Some(held) = self.held.get_mut(&partition) {
+                // What couldn't be placed was put back by now; the rest stands behind it.
+                held.stash.append(&mut stash);
+            }
+        }
+    }
+
+    /// Places `records`, all of `partition`, until they end or one can't be placed; that one goes to the stash.
+    fn place(&mut self, partition: &TopicPartition, records: &mut dyn Iterator<Item = Record<'s>>) {
+        let mut next = records.next();
+        while let Some(record) = next.take() {
+            let Some(filling) = self.core.fill(partition, self.now()) else {
+                return self.put_back(partition, record);
+            };
+            let Some(held) = self.held.get_mut(partition) else { return };
+            held.batch.take_if(|batch| batch.id != filling.batch);
+            let batch = held.batch.get_or_insert_with(|| {
+                Batch::new(filling.batch, filling.instant, self.shared.budget.account())
+            });
+            if let Some(id) = held.unknown.take() {
+                if self.core.declare_unknown(partition, id) {
+                    batch.declare_unknown(id);
+                } else {
+                    held.unknown = Some(id);
+                    let run = Run { full: Some(SealReason::UnknownIds), ..run_so_far(batch) };
+                    next = Some(record);
+                    self.handle(Event::Took { partition: partition.clone(), run });
+                    continue;
+                }
+            }
+            let mut placer = Placer {
+                config: &self.shared.config,
+                schemas: &mut self.schemas,
+                compressor: &mut self.compressor,
+            };
+            let placed = place_run(&mut placer, partition, batch, record, records, filling.room);
+            self.shared.status.consumed(&partition.topic, placed.run.records, placed.bytes);
+            next = placed.rest;
+            self.handle(Event::Took { partition: partition.clone(), run: placed.run });
+            if let (Some(id), Some(record)) = (placed.wait, next.take_if(|_| placed.wait.is_some())) {
+                self.put_back(partition, record);
+                return self.look_up(partition, id);
+            }
+            next = next.or_else(|| records.next());
+        }
+    }
+
+    fn put_back(&mut self, partition: &TopicPartition, record: Record<'s>) {
+        // A partition that the core doesn't know was given up: what still comes of it is dropped.
+        if self.core.partitions().any(|owned| owned == partition) {
+            self.held.entry(partition.clone()).or_default().stash.push_front(record);
+        } else {
+            self.held.remove(partition);
+        }
+    }
+
+    fn look_up(&mut self, partition: &TopicPartition, id: SchemaId) {
+        if let Some(held) = self.held.get_mut(partition) {
+            held.waiting = Some(id);
+        }
+        self.handle(Event::Waiting(partition.clone(), true));
+        if self.lookups.contains(&id) {
+            return;
+        }
+        self.lookups.push(id);
+        let (schemas, answers) = (self.shared.schemas.clone(), self.answers.0.clone());
+        self.shared.runtime.spawn(async move {
+            let lookup = schemas.lookup(id).await;
+            // A lane that has ended needs no answer.
+            drop(answers.send(Answer::Schema(id, lookup)));
+        });
+    }
+}
+
+/// What [`place_run`] did.
+struct PlacedRun<'s> {
+    run: Run,
+    bytes: u64,
+    /// The record that couldn't be placed.
+    rest: Option<Record<'s>>,
+    /// The schema that it waits for.
+    wait: Option<SchemaId>,
+}
+
+/// Places `first` and what follows in `batch`, at most `room` records.
+fn place_run<'s>(
+    placer: &mut Placer<'_>,
+    partition: &TopicPartition,
+    batch: &mut Batch,
+    first: Record<'s>,
+    records: &mut dyn Iterator<Item = Record<'s>>,
+    room: u64,
+) -> PlacedRun<'s> {
+    let mut done = PlacedRun { run: Run::default(), bytes: 0, rest: None, wait: None };
+    done.run.first_timestamp = first.timestamp();
+    let mut next = Some(first);
+    while let Some(record) = next.take() {
+        match placer.place(&record, partition, batch) {
+            Placed::Done => {
+                done.run.records += 1;
+                done.run.end = record.offset().next();
+                done.bytes += record.value().map_or(0, <[u8]>::len) as u64;
+            }
+            Placed::Wait(id) => {
+                done.wait = Some(id);
+                done.rest = Some(record);
+                break;
+            }
+            Placed::Full(reason) => {
+                done.run.full = Some(reason);
+                done.rest = Some(record);
+                break;
+            }
+        }
+        if done.run.records < room {
+            next = records.next();
+        }
+    }
+    let so_far = run_so_far(batch);
+    done.run.files = so_far.files;
+    done.run.bytes = so_far.bytes;
+    done.run.memory = so_far.memory;
+    done
+}
+
+fn run_so_far(batch: &mut Batch) -> Run {
+    Run {
+        end: Offset(0),
+        records: 0,
+        first_timestamp: None,
+        files: batch.files.len(),
+        bytes: batch.bytes(),
+        memory: batch.account(),
+        full: None,
+    }
+}

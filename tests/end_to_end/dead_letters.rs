@@ -1,0 +1,220 @@
+//! What can never be stored is kept in the dead-letter topic; what is around it is stored all the same.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::DateTime;
+use serde_json::{Value, json};
+
+use crate::event::{Event, SEVEN, orders};
+use crate::patience::wait_for;
+use crate::scene::Scene;
+use crate::stack::Stack;
+use crate::tests;
+use crate::valve::Valve;
+
+pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+    given_a_wrong_magic_byte_then_it_is_a_dead_letter,
+    given_an_empty_value_then_it_is_a_dead_letter,
+    given_a_value_too_short_for_a_wire_header_then_it_is_a_dead_letter,
+    given_a_truncated_datum_then_it_is_a_dead_letter,
+    given_bytes_behind_the_datum_then_it_is_a_dead_letter,
+    given_an_id_that_the_registry_doesnt_know_then_it_is_a_dead_letter,
+    given_an_event_without_a_timestamp_field_then_it_is_a_dead_letter,
+    given_a_timestamp_that_is_null_then_it_is_a_dead_letter,
+    given_a_timestamp_out_of_range_then_it_is_a_dead_letter,
+    given_a_schema_that_is_no_record_then_it_is_a_dead_letter,
+    given_a_record_larger_than_allowed_then_it_is_a_dead_letter,
+    given_that_nulls_are_dead_letters_then_a_message_without_a_value_is_one,
+    given_many_kinds_of_bad_records_among_good_ones_then_each_goes_where_it_belongs,
+    given_a_dead_letter_topic_that_isnt_there_then_nothing_is_committed_past_the_bad_record,
+];
+
+/// A bad value: as it comes, or none.
+type Bad = Option<Vec<u8>>;
+
+/// Produces a bad value among good ones: it must become one dead letter for `reason`, and they rows.
+fn becomes_a_dead_letter(stack: &Stack, reason: &str, bad: impl FnOnce(&mut Scene<'_>) -> Bad) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let bad = bad(&mut scene);
+    let mut good = scene.produce(&orders(&topic, 0..7, 1));
+    let at = scene.producer.produce_raw(&topic, bad.as_deref());
+    good.extend(scene.produce(&orders(&topic, 7..10, 1)));
+
+    let settings =
+        scene.settings().with("VALVE_BATCH__MAX_RECORD_BYTES", "4 KiB").with("VALVE_NULLS", "deadletter");
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+
+    scene.assert_stored(&good);
+    let letters = scene.kafka.values(&scene.dead_letter_topic);
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_letter(&letters[0], &scene, at.offset, bad.as_deref());
+    assert_eq!(letters[0]["reason"], reason, "{}", letters[0]);
+}
+
+/// The fields that those who read the topic rely on.
+fn assert_letter(letter: &Value, scene: &Scene<'_>, offset: i64, value: Option<&[u8]>) {
+    let names: Vec<&String> = letter.as_object().unwrap().keys().take(8).collect();
+    let contract =
+        ["processed_at", "processed_by", "exception", "topic", "message", "timestamp", "partition", "offset"];
+    assert_eq!(names, contract);
+    DateTime::parse_from_rfc3339(letter["processed_at"].as_str().unwrap()).unwrap();
+    assert_eq!(letter["processed_by"], scene.name);
+    assert!(!letter["exception"].as_str().unwrap().is_empty(), "{letter}");
+    assert_eq!(letter["topic"], scene.topic);
+    assert_eq!(letter["message"], value.map_or(Value::Null, |value| json!(BASE64.encode(value))));
+    assert!(letter["timestamp"].as_i64().unwrap() > SEVEN, "when it was produced: {letter}");
+    assert_eq!(letter["partition"], 0);
+    assert_eq!(letter["offset"], offset);
+}
+
+/// A valid value, to be spoilt.
+fn order(scene: &mut Scene<'_>) -> Vec<u8> {
+    let event = Event::order(&scene.topic, 1, 42, SEVEN);
+    scene.producer.serialize(&event)
+}
+
+fn with_id(id: u32, datum: &[u8]) -> Vec<u8> {
+    [&[0][..], &id.to_be_bytes(), datum].concat()
+}
+
+/// The bytes of an event of another schema.
+fn other(scene: &mut Scene<'_>, fields: &str, value: Value) -> Bad {
+    let schema = format!(r#"{{"type":"record","name":"Other","fields":[{fields}]}}"#);
+    let event = Event::new(&scene.topic, &schema, value, SEVEN);
+    Some(scene.producer.serialize(&event))
+}
+
+fn given_a_wrong_magic_byte_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "wire_header", |scene| {
+        let mut value = order(scene);
+        value[0] = 1;
+        Some(value)
+    });
+}
+
+fn given_an_empty_value_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "wire_header", |_| Some(Vec::new()));
+}
+
+fn given_a_value_too_short_for_a_wire_header_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "wire_header", |_| Some(vec![0, 0, 0, 1]));
+}
+
+fn given_a_truncated_datum_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "invalid_datum", |scene| {
+        let mut value = order(scene);
+        value.pop();
+        Some(value)
+    });
+}
+
+fn given_bytes_behind_the_datum_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "invalid_datum", |scene| {
+        let mut value = order(scene);
+        value.push(0);
+        Some(value)
+    });
+}
+
+fn given_an_id_that_the_registry_doesnt_know_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "unknown_schema", |scene| Some(with_id(2_000_000_000, &order(scene)[5..])));
+}
+
+fn given_an_event_without_a_timestamp_field_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "no_timestamp", |scene| {
+        other(scene, r#"{"name":"id","type":"long"}"#, json!({"id": 1}))
+    });
+}
+
+fn given_a_timestamp_that_is_null_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "no_timestamp", |scene| {
+        let at = r#"{"name":"at","type":["null",{"type":"long","logicalType":"timestamp-millis"}]}"#;
+        other(scene, at, json!({"at": null}))
+    });
+}
+
+fn given_a_timestamp_out_of_range_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "no_timestamp", |scene| {
+        // Microseconds under a schema that says milliseconds: the year 56,157.
+        let event = Event::order(&scene.topic, 1, 42, SEVEN);
+        let mut event = event;
+        event.value["at"] = json!(SEVEN * 1_000);
+        Some(scene.producer.serialize(&event))
+    });
+}
+
+fn given_a_schema_that_is_no_record_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "unusable_schema", |scene| {
+        let subject = format!("{}-text-value", scene.name);
+        let (id, _) = scene.producer.register(&subject, r#""string""#, &json!([]));
+        Some(with_id(id, b"\x0ahello"))
+    });
+}
+
+fn given_a_record_larger_than_allowed_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "too_large", |scene| {
+        let mut event = Event::order(&scene.topic, 1, 42, SEVEN);
+        event.value["customer"] = json!("x".repeat(5_000));
+        Some(scene.producer.serialize(&event))
+    });
+}
+
+fn given_that_nulls_are_dead_letters_then_a_message_without_a_value_is_one(stack: &Stack) {
+    becomes_a_dead_letter(stack, "null_value", |_| None);
+}
+
+fn given_many_kinds_of_bad_records_among_good_ones_then_each_goes_where_it_belongs(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let valid = order(&mut scene);
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for round in 0..40 {
+        good.extend(scene.produce(&orders(&topic, round * 5..round * 5 + 5, 1)));
+        let value = match round % 4 {
+            0 => vec![7; 9],
+            1 => valid[..valid.len() - 1].to_vec(),
+            2 => [&valid[..], &[0]].concat(),
+            _ => with_id(2_000_000_001, &valid[5..]),
+        };
+        let at = scene.producer.produce_raw(&topic, Some(&value));
+        bad.push((at.offset, value));
+    }
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+
+    scene.assert_stored(&good);
+    let letters = scene.kafka.values(&scene.dead_letter_topic);
+    assert_eq!(letters.len(), bad.len());
+    for (letter, (offset, value)) in letters.iter().zip(&bad) {
+        assert_letter(letter, &scene, *offset, Some(value));
+    }
+}
+
+fn given_a_dead_letter_topic_that_isnt_there_then_nothing_is_committed_past_the_bad_record(stack: &Stack) {
+    let mut scene = Scene::without_dead_letter_topic(stack, 1);
+    let topic = scene.topic.clone();
+    let mut good = scene.produce(&orders(&topic, 0..3, 1));
+    let bad = scene.producer.produce_raw(&topic, Some(b"not Avro"));
+    good.extend(scene.produce(&orders(&topic, 3..6, 1)));
+
+    let valve = Valve::run(&scene.settings());
+    valve.wait_unready("dead_letter_topic");
+    assert!(
+        scene.kafka.committed(&scene.name, &topic)[0] <= bad.offset,
+        "committed past what is stored nowhere"
+    );
+
+    scene.kafka.create_topic(&scene.dead_letter_topic, 1);
+    scene.wait_committed();
+    valve.wait_ready();
+    valve.stop();
+    scene.assert_stored(&good);
+    let letters = wait_for("the dead letter", || {
+        Some(scene.kafka.values(&scene.dead_letter_topic)).filter(|letters| !letters.is_empty())
+    });
+    assert_letter(&letters[0], &scene, bad.offset, Some(b"not Avro"));
+}

@@ -1,0 +1,106 @@
+//! The world is bad: valve waits, says why, and goes on where it was. Nothing is dead-lettered, skipped or lost.
+
+use std::time::Duration;
+
+use crate::event::orders;
+use crate::files;
+use crate::patience::{stays, wait_until};
+use crate::registry_proxy::{Mode, RegistryProxy};
+use crate::scene::Scene;
+use crate::stack::{Stack, unique};
+use crate::tests;
+use crate::valve::{Settings, Valve};
+
+pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+    given_a_registry_that_answers_500_then_valve_waits_and_says_so,
+    given_a_registry_that_answers_nothing_then_valve_waits_and_says_so,
+    given_a_bucket_that_doesnt_exist_then_valve_waits_until_it_does,
+    given_credentials_that_are_wrong_then_nothing_is_committed_and_readyz_says_why,
+    given_a_registry_that_isnt_there_at_the_start_then_valve_waits_and_says_so,
+];
+
+fn given_a_registry_that_answers_500_then_valve_waits_and_says_so(stack: &Stack) {
+    recovers_from(stack, Mode::Fail);
+}
+
+fn given_a_registry_that_answers_nothing_then_valve_waits_and_says_so(stack: &Stack) {
+    recovers_from(stack, Mode::Hang);
+}
+
+fn recovers_from(stack: &Stack, mode: Mode) {
+    let mut scene = Scene::new(stack, 2);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..100, 2));
+    let proxy = RegistryProxy::new(&stack.registry, mode);
+    let valve = Valve::run(&scene.settings().with("VALVE_REGISTRY__URL", &proxy.url()));
+    valve.wait_unready("registry");
+    assert!(proxy.requests() > 0);
+    // Longer than `registry.unknown_after`: an outage never makes an id unknown.
+    stays("nothing committed", Duration::from_secs(3), || {
+        scene.kafka.committed(&scene.name, &scene.topic) == [0, 0]
+    });
+    assert_eq!(valve.get("/livez").0, 200, "an outage is nothing that a restart mends");
+
+    proxy.set(Mode::Forward);
+    scene.wait_committed();
+    valve.wait_ready();
+    valve.stop();
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+}
+
+fn given_a_registry_that_isnt_there_at_the_start_then_valve_waits_and_says_so(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..10, 1));
+    let nobody = "http://127.0.0.1:1";
+    let valve = Valve::run(&scene.settings().with("VALVE_REGISTRY__URL", nobody));
+    valve.wait_unready("registry");
+    assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), [0]);
+    valve.crash();
+
+    // Under settings that are right, everything is still there.
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+}
+
+fn given_a_bucket_that_doesnt_exist_then_valve_waits_until_it_does(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..50, 1));
+    let bucket = unique("bucket");
+    let valve = Valve::run(&scene.settings().with("VALVE_SINK__BUCKET", &bucket));
+    let line = valve.wait_unready("sink");
+    assert!(line.contains("NoSuchBucket") || line.contains("bucket"), "says what is wrong: {line}");
+    assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), [0]);
+
+    stack.create_bucket(&bucket);
+    scene.wait_committed();
+    valve.wait_ready();
+    valve.stop();
+    let files = files::in_bucket(stack, &bucket, &scene.name);
+    files::assert_places(&files, &scene.name);
+    files::assert_holds_exactly(&files, &produced, &mut scene.producer);
+    scene.assert_no_dead_letters();
+}
+
+fn given_credentials_that_are_wrong_then_nothing_is_committed_and_readyz_says_why(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..50, 1));
+    let wrong: Settings = scene.settings().with("AWS_SECRET_ACCESS_KEY", "wrong");
+    let mut valve = Valve::run(&wrong.with("VALVE_SHUTDOWN__DEADLINE", "3s"));
+    valve.wait_unready("sink");
+    stays("nothing committed", Duration::from_secs(2), || {
+        scene.kafka.committed(&scene.name, &scene.topic) == [0]
+    });
+    valve.terminate();
+    wait_until("the deadline of the shutdown", || valve.ended().is_some());
+    assert_ne!(valve.exit_code(), Some(0), "not everything that was read is stored");
+    assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), [0]);
+
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+}

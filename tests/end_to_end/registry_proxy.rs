@@ -1,0 +1,94 @@
+//! A schema registry that fails on demand, in front of the real one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// What it does with requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mode {
+    /// The registry answers.
+    Forward,
+    /// 500.
+    Fail,
+    /// Takes the request and says nothing.
+    Hang,
+}
+
+/// A running proxy; it ends when dropped.
+#[derive(Debug)]
+pub(crate) struct RegistryProxy {
+    proxied: Arc<Proxied>,
+    address: SocketAddr,
+    _runtime: Runtime,
+}
+
+#[derive(Debug)]
+struct Proxied {
+    mode: AtomicU8,
+    requests: AtomicU64,
+    registry: String,
+}
+
+impl RegistryProxy {
+    /// In front of `registry` (its URL).
+    pub(crate) fn new(registry: &str, mode: Mode) -> Self {
+        let (host, _) = registry.split_once("/apis").unwrap();
+        let proxied = Arc::new(Proxied {
+            mode: AtomicU8::new(mode as u8),
+            requests: AtomicU64::new(0),
+            registry: host.to_owned(),
+        });
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&proxied));
+        runtime.spawn(async move { axum::serve(listener, routes).await });
+        Self { proxied, address, _runtime: runtime }
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/apis/ccompat/v7", self.address)
+    }
+
+    /// From now on.
+    pub(crate) fn set(&self, mode: Mode) {
+        self.proxied.mode.store(mode as u8, Ordering::SeqCst);
+    }
+
+    /// How often it was asked.
+    pub(crate) fn requests(&self) -> u64 {
+        self.proxied.requests.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer(State(proxied): State<Arc<Proxied>>, uri: Uri) -> (StatusCode, HeaderMap, String) {
+    proxied.requests.fetch_add(1, Ordering::SeqCst);
+    match proxied.mode.load(Ordering::SeqCst) {
+        mode if mode == Mode::Fail as u8 => {
+            (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), "out of order".to_owned())
+        }
+        mode if mode == Mode::Hang as u8 => {
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            (StatusCode::GATEWAY_TIMEOUT, HeaderMap::new(), String::new())
+        }
+        _ => {
+            let answer = reqwest::get(format!("{}{uri}", proxied.registry)).await.unwrap();
+            let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
+            let kind = answer.headers().get("content-type").cloned();
+            let headers =
+                kind.map(|kind| (HeaderName::from_static("content-type"), kind)).into_iter().collect();
+            (status, headers, answer.text().await.unwrap())
+        }
+    }
+}

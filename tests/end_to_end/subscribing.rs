@@ -1,0 +1,81 @@
+//! Which topics are read, and under which group protocol.
+
+use crate::event::orders;
+use crate::files;
+use crate::scene::Scene;
+use crate::stack::Stack;
+use crate::tests;
+use crate::valve::{Settings, Valve};
+
+pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+    given_a_pattern_when_a_topic_appears_that_matches_then_it_is_read_too,
+    given_topics_from_the_registry_then_those_with_a_subject_are_read,
+    given_the_consumer_group_protocol_then_events_are_stored_and_committed,
+    given_two_valves_of_one_name_then_they_share_the_work_and_store_every_event_once,
+];
+
+fn given_a_pattern_when_a_topic_appears_that_matches_then_it_is_read_too(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let mut produced = scene.produce(&orders(&scene.topic.clone(), 0..10, 1));
+    let valve = Valve::run(&Settings::new(stack, &scene.name, &format!("^{}\\..*", scene.name)));
+    scene.wait_committed();
+
+    let later = format!("{}.later", scene.name);
+    scene.kafka.create_topic(&later, 2);
+    produced.extend(scene.produce(&orders(&later, 10..30, 2)));
+    scene.kafka.wait_committed(&scene.name, &later);
+    valve.stop();
+    scene.assert_stored(&produced);
+}
+
+fn given_topics_from_the_registry_then_those_with_a_subject_are_read(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..10, 1));
+    let silent = format!("{}.silent", scene.name);
+    scene.kafka.create_topic(&silent, 1);
+    scene.producer.produce_raw(&silent, Some(b"not Avro, and no subject"));
+    // All topics of all tests have subjects, so this valve reads those, too: it has a bucket of its own.
+    let bucket = crate::stack::unique("bucket");
+    stack.create_bucket(&bucket);
+    let settings = Settings::new(stack, &scene.name, "registry").with("VALVE_SINK__BUCKET", &bucket);
+    let valve = Valve::run(&settings.with("VALVE_NULLS", "skip"));
+    scene.wait_committed();
+    drop(valve);
+
+    let mut files = files::in_bucket(stack, &bucket, &scene.name);
+    assert!(files.iter().all(|file| file.place(&scene.name).0 != silent));
+    files.retain(|file| file.place(&scene.name).0 == scene.topic);
+    files::assert_holds_exactly(&files, &produced, &mut scene.producer);
+}
+
+fn given_the_consumer_group_protocol_then_events_are_stored_and_committed(stack: &Stack) {
+    let mut scene = Scene::new(stack, 3);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..300, 3));
+    let settings = scene.settings().with("VALVE_GROUP__PROTOCOL", "consumer");
+    let settings = settings.without("VALVE_KAFKA__PROPERTIES__SESSION_TIMEOUT_MS");
+    let valve = Valve::run(&settings.without("VALVE_KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS"));
+    valve.wait_ready();
+    scene.wait_committed();
+    valve.stop();
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+}
+
+fn given_two_valves_of_one_name_then_they_share_the_work_and_store_every_event_once(stack: &Stack) {
+    let mut scene = Scene::new(stack, 4);
+    let topic = scene.topic.clone();
+    let settings = scene.settings().with("VALVE_BATCH__MAX_RECORDS", "100").with("VALVE_LANES", "1");
+    let mut produced = scene.produce(&orders(&topic, 0..1_000, 4));
+    let first = Valve::run(&settings);
+    first.wait_ready();
+    produced.extend(scene.produce(&orders(&topic, 1_000..2_000, 4)));
+    let second = Valve::run(&settings);
+    second.wait_ready();
+    produced.extend(scene.produce(&orders(&topic, 2_000..3_000, 4)));
+    scene.wait_committed();
+    first.stop();
+    produced.extend(scene.produce(&orders(&topic, 3_000..3_500, 4)));
+    scene.wait_committed();
+    second.stop();
+    scene.assert_stored(&produced);
+}
