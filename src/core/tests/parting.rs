@@ -85,7 +85,7 @@ fn given_a_start_commit_to_be_sent_again_when_its_partition_is_revoked_then_it_i
     rig.resolve(&p(0), ticket, log(5, 9));
     rig.answer(&p(0), CommitAnswer::Rebalancing);
     rig.revoke(&[p(0), p(1)]);
-    assert_eq!(rig.pass(Duration::from_secs(1)), []);
+    assert_eq!(commit(&rig.pass(Duration::from_secs(1))), None);
 }
 
 #[test]
@@ -170,7 +170,8 @@ fn given_a_shutdown_during_a_revocation_then_it_is_given_up_before_the_group_is_
     let mut rig = Rig::filling(&[p(0)]);
     rig.take(&p(0), 3);
     let (batch, _) = sealed(&rig.revoke(&[p(0)])).unwrap();
-    assert_eq!(rig.event(Event::Shutdown), []);
+    let actions = rig.event(Event::Shutdown);
+    assert_eq!((given_up(&actions), leaves(&actions)), (None, false));
     rig.publish(&p(0), batch, 3);
     let actions = rig.accept(&p(0));
     assert_eq!(&actions[actions.len() - 2..], [Action::GiveUp(vec![p(0)]), Action::Leave]);

@@ -21,9 +21,9 @@ enum Turn {
     Position(i32, i64),
     OutOfRange(i32),
     Waiting(i32, bool),
-    /// Closes the batch with this index of all that were ever sealed, also of those abandoned since.
+    /// Closes one of the batches that are being closed, which may be abandoned by now.
     Close(usize, bool),
-    /// Likewise of all that were ever to be published.
+    /// Likewise for those that are being published.
     Publish(usize),
     Refuse(usize),
     Answer(i32, u8, bool),
@@ -87,7 +87,6 @@ struct Range {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Sealed,
     Publishing,
     Published,
 }
@@ -102,8 +101,9 @@ struct World {
     shutdown: Option<Duration>,
     left: bool,
     asks: Vec<(TopicPartition, Ticket)>,
-    seals: Vec<(TopicPartition, BatchId)>,
-    publishes: Vec<(TopicPartition, BatchId)>,
+    sealed: BTreeSet<BatchId>,
+    closing: Vec<(TopicPartition, BatchId)>,
+    publishing: Vec<(TopicPartition, BatchId)>,
 }
 
 impl World {
@@ -118,8 +118,9 @@ impl World {
             shutdown: None,
             left: false,
             asks: Vec::new(),
-            seals: Vec::new(),
-            publishes: Vec::new(),
+            sealed: BTreeSet::new(),
+            closing: Vec::new(),
+            publishing: Vec::new(),
         }
     }
 
@@ -225,13 +226,13 @@ impl World {
     }
 
     fn close(&mut self, index: usize, rows: bool) {
-        if let Some((partition, batch)) = self.seals.get(index % self.seals.len().max(1)).cloned() {
+        if let Some((partition, batch)) = pick(&mut self.closing, index) {
             self.event(Event::Closed { partition, batch, outcome: outcome(u64::from(rows)) });
         }
     }
 
     fn published(&mut self, index: usize) {
-        if let Some((partition, batch)) = self.publishes.get(index % self.publishes.len().max(1)).cloned() {
+        if let Some((partition, batch)) = pick(&mut self.publishing, index) {
             if let Some(owned) = self.owned.get_mut(&partition)
                 && let Some(range) = owned.ranges.get_mut(&batch)
             {
@@ -243,12 +244,7 @@ impl World {
     }
 
     fn refuse(&mut self, index: usize) {
-        let Some((partition, batch)) = self.publishes.get(index % self.publishes.len().max(1)).cloned() else {
-            return;
-        };
-        let range = self.owned.get(&partition).and_then(|owned| owned.ranges.get(&batch));
-        // A batch is either published or refused.
-        if range.is_none_or(|range| range.stage == Stage::Publishing) {
+        if let Some((partition, batch)) = pick(&mut self.publishing, index) {
             self.event(Event::Refused { partition, batch, reason: "other rows".into() });
         }
     }
@@ -309,8 +305,8 @@ impl World {
                     assert!(std::mem::replace(&mut self.owned(&partition).paused, false), "resumed twice");
                 }
                 Action::Seal { partition, batch, .. } => {
-                    assert!(!self.seals.iter().any(|(_, sealed)| *sealed == batch), "sealed twice");
-                    self.seals.push((partition, batch));
+                    assert!(self.sealed.insert(batch), "sealed twice");
+                    self.closing.push((partition, batch));
                 }
                 Action::Publish(publish) => self.publish(publish),
                 Action::Abandon(partition) => {
@@ -363,7 +359,7 @@ impl World {
         assert_eq!(owned.sealed.replace(end), Some(first), "a gap or an overlap");
         let range = Range { first, end, stage: Stage::Publishing };
         assert_eq!(owned.ranges.insert(publish.batch, range), None, "published twice");
-        self.publishes.push((partition, publish.batch));
+        self.publishing.push((partition, publish.batch));
     }
 
     fn give_up(&mut self, partitions: &[TopicPartition]) {
@@ -406,12 +402,17 @@ impl World {
                 self.answer(&p(index), u8::MAX, true);
             }
             (0..self.asks.len()).for_each(|index| self.resolve(index));
-            (0..self.seals.len()).for_each(|index| self.close(index, true));
-            (0..self.publishes.len()).for_each(|index| self.published(index));
+            (0..self.closing.len()).for_each(|_| self.close(0, true));
+            (0..self.publishing.len()).for_each(|_| self.published(0));
             self.pass(MAX_IDLE);
             self.check();
         }
     }
+}
+
+/// Takes one of `pending` out, if there is any.
+fn pick<T>(pending: &mut Vec<T>, index: usize) -> Option<T> {
+    (!pending.is_empty()).then(|| pending.remove(index % pending.len()))
 }
 
 proptest! {
