@@ -88,8 +88,8 @@ impl Partition {
         }
     }
 
-    /// Whether its committed offset is known.
-    pub(super) fn is_resolved(&self) -> bool {
+    /// Whether it is known where it begins, and committed.
+    pub(super) fn is_begun(&self) -> bool {
         !matches!(self.standing, Standing::Resolving(_) | Standing::Starting(..))
     }
 
@@ -189,10 +189,18 @@ impl Partition {
         }
     }
 
-    /// It takes nothing more; what was taken is finished.
+    /// It takes nothing more; what was taken is finished, and what hasn't begun doesn't begin.
     pub(super) fn part(&mut self, reason: SealReason, step: &mut Step<'_>) {
         self.parting = true;
         self.seal(reason, step);
+        self.stay_unbegun();
+    }
+
+    /// A partition that goes isn't resolved and started for nothing; a commit under way is still to be answered.
+    fn stay_unbegun(&mut self) {
+        if !self.is_begun() && self.commit.is_none() {
+            self.standing = Standing::Held;
+        }
     }
 
     /// Whether nothing is under way any more, so that it may be given up.
@@ -259,7 +267,10 @@ impl Partition {
         match answer {
             CommitAnswer::Accepted => self.accepted(pending, step),
             CommitAnswer::NotNow(_) | CommitAnswer::Rebalancing => {
-                self.retry_at = step.now.monotonic + COMMIT_RETRY
+                self.retry_at = step.now.monotonic + COMMIT_RETRY;
+                if self.parting {
+                    self.stay_unbegun();
+                }
             }
             CommitAnswer::Fenced(reason) => {
                 self.abandon(step);
@@ -304,7 +315,7 @@ impl Partition {
                 self.advance_front(step);
             }
         }
-        if self.standing == Standing::Overtaken && self.is_done() {
+        if self.standing == Standing::Overtaken && self.is_done() && !self.parting {
             let ticket = ticket();
             self.standing = Standing::Resolving(ticket);
             step.actions.push(Action::Resolve(self.name.clone(), ticket));
