@@ -18,8 +18,10 @@ const COMMIT_RETRY: Duration = Duration::from_millis(500);
 pub(super) struct Partition {
     name: TopicPartition,
     standing: Standing,
-    /// What is committed: offset (`first`) and coverage. Meaningless while resolving.
+    /// What is committed: offset (`first`) and coverage. Meaningless unless `known`; of a partition that is held
+    /// since it was resolved, only the offset is right.
     committed: Metadata,
+    known: bool,
     /// Everything before it was delivered.
     read: Offset,
     open: Option<OpenBatch>,
@@ -76,6 +78,7 @@ impl Partition {
             name,
             standing: Standing::Resolving(ticket),
             committed: nothing,
+            known: false,
             read: Offset(0),
             open: None,
             sealed: SealedBatches::new(),
@@ -91,6 +94,11 @@ impl Partition {
     /// Whether it is known where it begins, and committed.
     pub(super) fn is_begun(&self) -> bool {
         !matches!(self.standing, Standing::Resolving(_) | Standing::Starting(..))
+    }
+
+    /// Whether its committed offset is known.
+    pub(super) fn is_known(&self) -> bool {
+        self.known
     }
 
     /// The committed offset, what was read, and the Kafka timestamp of the oldest record between them.
@@ -143,7 +151,14 @@ impl Partition {
             return;
         }
         match decide(self.name.partition, facts, policy) {
-            Decision::Hold(reason) => self.hold(reason, step),
+            Decision::Hold(reason) => {
+                if let Some((offset, _)) = &facts.committed {
+                    self.committed.first = *offset;
+                    self.read = *offset;
+                    self.known = true;
+                }
+                self.hold(reason, step);
+            }
             Decision::Begin { metadata, commit, lost } => {
                 self.read = metadata.first;
                 if commit {
@@ -151,6 +166,7 @@ impl Partition {
                     self.send(metadata, step);
                 } else {
                     self.committed = metadata;
+                    self.known = true;
                     self.begin(step);
                 }
             }
@@ -222,6 +238,7 @@ impl Partition {
     pub(super) fn abandon(&mut self, step: &mut Step<'_>) {
         self.open = None;
         self.sealed.clear();
+        self.read = self.committed.first;
         self.standing = Standing::Held;
         step.actions.push(Action::Abandon(self.name.clone()));
     }
@@ -282,6 +299,8 @@ impl Partition {
 
     fn accepted(&mut self, pending: PendingCommit, step: &mut Step<'_>) {
         self.committed = pending.after;
+        self.known = true;
+        self.read = self.read.max(self.committed.first);
         if let Standing::Starting(_, lost) = self.standing {
             if let Some((first, end)) = lost {
                 step.actions.push(Action::ReportLost { partition: self.name.clone(), first, end });
