@@ -65,7 +65,8 @@ fn given_its_age_or_idleness_reaches_the_limit_then_it_is_sealed() {
 fn given_processing_time_when_the_hour_changes_then_it_is_sealed() {
     let hour = i64::from(60 * 60 * 1_000);
     for (processing, expected) in [(Some(Granularity::Hour), Some(SealReason::HourChange)), (None, None)] {
-        let mut rig = Rig::with(Settings { limits: Limits { processing, ..settings().limits }, ..settings() });
+        let mut rig =
+            Rig::with(Settings { limits: Limits { processing, ..settings().limits }, ..settings() });
         rig.now.wall = UnixMillis(hour - 1_000);
         rig.begin(&p(0));
         rig.take(&p(0), 1);
