@@ -105,7 +105,7 @@ impl Lane {
 
     /// How far each partition is durable, of those whose committed offset is known.
     pub fn durables(&self) -> impl Iterator<Item = Durable> + '_ {
-        self.partitions.iter().filter(|(_, state)| state.is_resolved()).map(|(name, state)| {
+        self.partitions.iter().filter(|(_, state)| state.is_known()).map(|(name, state)| {
             let (committed, read, oldest) = state.durable();
             Durable { partition: name.clone(), committed, read, oldest }
         })

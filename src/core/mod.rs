@@ -14,6 +14,8 @@ mod lane;
 pub mod layout;
 mod partition;
 pub mod start;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -18,8 +18,10 @@ const COMMIT_RETRY: Duration = Duration::from_millis(500);
 pub(super) struct Partition {
     name: TopicPartition,
     standing: Standing,
-    /// What is committed: offset (`first`) and coverage. Meaningless while resolving.
+    /// What is committed: offset (`first`) and coverage. Meaningless unless `known`; of a partition that is held
+    /// since it was resolved, only the offset is right.
     committed: Metadata,
+    known: bool,
     /// Everything before it was delivered.
     read: Offset,
     open: Option<OpenBatch>,
@@ -76,6 +78,7 @@ impl Partition {
             name,
             standing: Standing::Resolving(ticket),
             committed: nothing,
+            known: false,
             read: Offset(0),
             open: None,
             sealed: SealedBatches::new(),
@@ -88,9 +91,14 @@ impl Partition {
         }
     }
 
-    /// Whether its committed offset is known.
-    pub(super) fn is_resolved(&self) -> bool {
+    /// Whether it is known where it begins, and committed.
+    pub(super) fn is_begun(&self) -> bool {
         !matches!(self.standing, Standing::Resolving(_) | Standing::Starting(..))
+    }
+
+    /// Whether its committed offset is known.
+    pub(super) fn is_known(&self) -> bool {
+        self.known
     }
 
     /// The committed offset, what was read, and the Kafka timestamp of the oldest record between them.
@@ -143,7 +151,14 @@ impl Partition {
             return;
         }
         match decide(self.name.partition, facts, policy) {
-            Decision::Hold(reason) => self.hold(reason, step),
+            Decision::Hold(reason) => {
+                if let Some((offset, _)) = &facts.committed {
+                    self.committed.first = *offset;
+                    self.read = *offset;
+                    self.known = true;
+                }
+                self.hold(reason, step);
+            }
             Decision::Begin { metadata, commit, lost } => {
                 self.read = metadata.first;
                 if commit {
@@ -151,6 +166,7 @@ impl Partition {
                     self.send(*metadata, step);
                 } else {
                     self.committed = *metadata;
+                    self.known = true;
                     self.begin(step);
                 }
             }
@@ -189,10 +205,18 @@ impl Partition {
         }
     }
 
-    /// It takes nothing more; what was taken is finished.
+    /// It takes nothing more; what was taken is finished, and what hasn't begun doesn't begin.
     pub(super) fn part(&mut self, reason: SealReason, step: &mut Step<'_>) {
         self.parting = true;
         self.seal(reason, step);
+        self.stay_unbegun();
+    }
+
+    /// A partition that goes isn't resolved and started for nothing; a commit under way is still to be answered.
+    fn stay_unbegun(&mut self) {
+        if !self.is_begun() && self.commit.is_none() {
+            self.standing = Standing::Held;
+        }
     }
 
     /// Whether nothing is under way any more, so that it may be given up.
@@ -214,6 +238,7 @@ impl Partition {
     pub(super) fn abandon(&mut self, step: &mut Step<'_>) {
         self.open = None;
         self.sealed.clear();
+        self.read = self.committed.first;
         self.standing = Standing::Held;
         step.actions.push(Action::Abandon(self.name.clone()));
     }
@@ -260,6 +285,9 @@ impl Partition {
             CommitAnswer::Accepted => self.accepted(pending, step),
             CommitAnswer::NotNow(_) | CommitAnswer::Rebalancing => {
                 self.retry_at = step.now.monotonic + COMMIT_RETRY;
+                if self.parting {
+                    self.stay_unbegun();
+                }
             }
             CommitAnswer::Fenced(reason) => {
                 self.abandon(step);
@@ -271,6 +299,8 @@ impl Partition {
 
     fn accepted(&mut self, pending: PendingCommit, step: &mut Step<'_>) {
         self.committed = pending.after;
+        self.known = true;
+        self.read = self.read.max(self.committed.first);
         if let Standing::Starting(_, lost) = self.standing {
             if let Some((first, end)) = lost {
                 step.actions.push(Action::ReportLost { partition: self.name.clone(), first, end });
@@ -304,7 +334,7 @@ impl Partition {
                 self.advance_front(step);
             }
         }
-        if self.standing == Standing::Overtaken && self.is_done() {
+        if self.standing == Standing::Overtaken && self.is_done() && !self.parting {
             let ticket = ticket();
             self.standing = Standing::Resolving(ticket);
             step.actions.push(Action::Resolve(self.name.clone(), ticket));

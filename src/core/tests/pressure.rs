@@ -1,0 +1,52 @@
+//! When nothing more may be taken for now.
+
+use super::*;
+
+fn memory(rig: &mut Rig, used: usize) -> Vec<Action> {
+    rig.memory = Memory { used, limit: 100 };
+    rig.tick()
+}
+
+#[test]
+fn given_little_memory_then_the_largest_open_batch_is_sealed() {
+    let mut rig = Rig::filling(&[p(0), p(1), p(2)]);
+    for (index, memory) in [(0, 20), (1, 35), (2, 16)] {
+        rig.take_run(&p(index), Run { records: 1, memory, ..Run::default() });
+    }
+    assert_eq!(memory(&mut rig, 70), []);
+    let actions = memory(&mut rig, 71);
+    assert!(matches!(
+        actions.as_slice(),
+        [Action::Seal { partition, reason: SealReason::Memory, .. }] if *partition == p(1)
+    ));
+    // What is on its way out is enough.
+    assert_eq!(memory(&mut rig, 80), []);
+}
+
+#[test]
+fn given_85_per_cent_in_use_then_it_pauses_until_less_than_60_are() {
+    let mut rig = Rig::filling(&[p(0), p(1)]);
+    assert_eq!(memory(&mut rig, 85), []);
+    assert_eq!(memory(&mut rig, 86), [Action::Pause(p(0)), Action::Pause(p(1))]);
+    assert!(!rig.lane.takes(&p(0)));
+    assert_eq!(memory(&mut rig, 60), []);
+    assert_eq!(memory(&mut rig, 59), [Action::Resume(p(0)), Action::Resume(p(1))]);
+    assert!(rig.lane.takes(&p(0)));
+}
+
+#[test]
+fn given_a_schema_to_wait_for_then_only_its_partition_pauses_until_it_is_there() {
+    let mut rig = Rig::filling(&[p(0), p(1)]);
+    assert_eq!(rig.event(Event::Waiting(p(0), true)), [Action::Pause(p(0))]);
+    assert_eq!(rig.tick(), []);
+    assert_eq!(rig.event(Event::Waiting(p(0), false)), [Action::Resume(p(0))]);
+}
+
+#[test]
+fn given_pressure_and_a_schema_to_wait_for_then_it_resumes_only_when_both_are_over() {
+    let mut rig = Rig::filling(&[p(0)]);
+    rig.event(Event::Waiting(p(0), true));
+    assert_eq!(memory(&mut rig, 90), []);
+    assert_eq!(rig.event(Event::Waiting(p(0), false)), []);
+    assert_eq!(memory(&mut rig, 10), [Action::Resume(p(0))]);
+}
