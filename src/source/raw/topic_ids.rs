@@ -20,6 +20,12 @@ pub(in crate::source) fn topic_ids<C: ConsumerContext>(
     timeout: Duration,
 ) -> Result<HashMap<String, u128>, String> {
     let client = consumer.client().native_ptr();
+    // Any broker knows the answer. Unless told which one to ask, librdkafka asks the controller, which librdkafka's own
+    // mock cluster doesn't have.
+    let metadata = consumer
+        .fetch_metadata(topics.first().copied(), timeout)
+        .map_err(|error| format!("metadata: {error}"))?;
+    let broker = metadata.brokers().first().map_or(-1, |broker| broker.id());
     let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(*topic).ok()).collect();
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
@@ -34,6 +40,7 @@ pub(in crate::source) fn topic_ids<C: ConsumerContext>(
             sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
         );
         sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
+        sys::rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(client, collection, options, queue);
         let event = sys::rd_kafka_queue_poll(queue, millis);
         let answer = read_answer(event);
