@@ -17,8 +17,8 @@ use crate::demo::run::{Demo, DemoError, Options, empty_directory};
 use crate::demo::summary::Summary;
 use crate::telemetry::logging::{self, Format};
 
-/// What the daemon logs: not what the progress line shows.
-const FILTER: &str = "warn,valve::telemetry::troubles=error,valve::telemetry::status=error";
+/// What the daemon logs: what goes well, the progress line shows.
+const FILTER: &str = "warn";
 
 /// The options are wrong.
 const USAGE: u8 = 2;

@@ -20,7 +20,7 @@ pub(crate) struct Snapshot {
     pub(crate) lag: u64,
     /// Resident memory in bytes, where the system says it.
     pub(crate) memory: Option<u64>,
-    /// What is wrong or going on besides; empty when there is nothing to say.
+    /// What is wrong or going on besides, in a few words; empty when there is nothing to say.
     pub(crate) note: String,
 }
 
@@ -107,14 +107,11 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Snapshot { elapsed, records, files, dead_letters, lag, memory, note } = self.snapshot;
         let seconds = elapsed.as_secs();
-        write!(
-            f,
-            "{:02}:{:02}  {} records  {}/s",
-            seconds / 60,
-            seconds % 60,
-            Grouped(*records),
-            Grouped(self.rate)
-        )?;
+        write!(f, "{:02}:{:02}  ", seconds / 60, seconds % 60)?;
+        if !note.is_empty() {
+            write!(f, "{note}  ")?;
+        }
+        write!(f, "{} records  {}/s", Grouped(*records), Grouped(self.rate))?;
         write!(
             f,
             "  {} files  {} dead letters  lag {}",
@@ -124,9 +121,6 @@ impl fmt::Display for Line<'_> {
         )?;
         if let Some(memory) = memory {
             write!(f, "  {} MiB", memory >> 20)?;
-        }
-        if !note.is_empty() {
-            write!(f, "  {note}")?;
         }
         Ok(())
     }

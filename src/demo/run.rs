@@ -247,12 +247,17 @@ impl Running {
         }
     }
 
+    /// In a few words; the log has the reasons.
     fn note(&self) -> String {
-        let hold = self.surroundings.status.holds().into_iter().next();
-        let hold = hold.map(|(partition, reason)| format!("{partition} is held: {reason}"));
-        let trouble = || self.surroundings.troubles.lines().into_iter().next();
-        let stopping = || self.stop.is_cancelled().then(|| "stopping".to_owned());
-        hold.or_else(trouble).or_else(stopping).unwrap_or_default()
+        let Surroundings { status, troubles, .. } = &self.surroundings;
+        if let Some(partition) = status.holds().into_keys().next() {
+            return format!("{partition} is held");
+        }
+        match troubles.lines().first().and_then(|line| line.split(':').next()) {
+            Some(dependency) => format!("waiting for {dependency}"),
+            None if self.stop.is_cancelled() => "stopping".to_owned(),
+            None => String::new(),
+        }
     }
 }
 

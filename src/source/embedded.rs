@@ -65,7 +65,8 @@ impl EmbeddedBroker {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
         config.set("client.id", "valve-demo-generator");
-        config.set("linger.ms", "20");
+        // The mock cluster answers a fetch with one batch of a partition, however small: few large ones are read faster.
+        config.set("linger.ms", "100");
         // A repeated message would be a second event; a lost one is an error to report.
         config.set("message.send.max.retries", "0");
         config.set("request.timeout.ms", "60000");
