@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::event::{Event, SEVEN, orders};
 use crate::scene::Scene;
 use crate::stack::Stack;
-use crate::tests;
 use crate::valve::Valve;
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_wrong_magic_byte_then_it_is_a_dead_letter,
     given_an_empty_value_then_it_is_a_dead_letter,
     given_a_value_too_short_for_a_wire_header_then_it_is_a_dead_letter,

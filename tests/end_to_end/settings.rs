@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::tests;
 use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn())] = tests![
+pub(crate) const TESTS: &[Test<fn()>] = tests![
     given_right_settings_but_one_then_the_error_names_it,
     given_a_setting_that_doesnt_exist_then_the_error_names_it,
     given_a_required_setting_that_is_missing_then_the_error_names_it,

@@ -11,10 +11,10 @@ use crate::patience::{stays, wait_until};
 use crate::producer::Producer;
 use crate::scene::Scene;
 use crate::stack::Stack;
-use crate::tests;
 use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_sigterm_then_what_was_read_is_stored_and_committed_and_the_exit_code_is_0,
     given_a_stop_in_the_middle_and_a_start_then_every_event_is_stored_once,
     given_a_crash_in_the_middle_and_a_start_then_no_event_is_lost,
