@@ -4,10 +4,10 @@ use regex::Regex;
 
 use crate::files;
 use crate::stack::Stack;
-use crate::tests;
 use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn(&Stack))] =
+pub(crate) const TESTS: &[Test<fn(&Stack)>] =
     tests![given_a_demo_of_so_many_events_then_it_ends_well_and_fastavro_reads_its_files];
 
 fn given_a_demo_of_so_many_events_then_it_ends_well_and_fastavro_reads_its_files(stack: &Stack) {

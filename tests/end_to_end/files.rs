@@ -63,8 +63,8 @@ type Row = (String, String, String, String);
 
 fn rows(files: &[StoredFile]) -> BTreeMap<Row, usize> {
     let mut rows = BTreeMap::new();
+    let hour = Regex::new(r"([^/]+)/(year=\d{4}/month=\d\d/day=\d\d/hour=\d\d)/").unwrap();
     for file in files {
-        let hour = Regex::new(r"([^/]+)/(year=\d{4}/month=\d\d/day=\d\d/hour=\d\d)/").unwrap();
         let place = hour.captures(&file.key).unwrap();
         for record in &file.records {
             let row =

@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -37,6 +37,16 @@ impl<'a> Kafka<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let created = runtime.block_on(admin.create_topics([&new], &AdminOptions::new())).unwrap();
         created.into_iter().for_each(|result| drop(result.unwrap()));
+    }
+
+    /// Sets a topic's largest record batch, in bytes.
+    pub(crate) fn limit_messages(&self, topic: &str, bytes: u32) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let bytes = bytes.to_string();
+        let alter = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", &bytes);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let altered = runtime.block_on(admin.alter_configs([&alter], &AdminOptions::new())).unwrap();
+        altered.into_iter().for_each(|result| drop(result.unwrap()));
     }
 
     fn consumer(&self, group: &str) -> BaseConsumer {

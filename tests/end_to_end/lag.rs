@@ -8,10 +8,10 @@ use crate::patience::wait_until;
 use crate::registry_proxy::{Mode, RegistryProxy};
 use crate::scene::Scene;
 use crate::stack::Stack;
-use crate::tests;
 use crate::valve::Valve;
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn(&Stack))] =
+pub(crate) const TESTS: &[Test<fn(&Stack)>] =
     tests![given_records_that_cant_be_stored_yet_then_lag_counts_them_until_they_are_durable];
 
 /// A StatsD agent, as far as a test needs one.

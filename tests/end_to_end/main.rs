@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(TESTS_AT_ONCE);
     let found = Stack::from_env();
     let required = std::env::var_os("VALVE_TEST_REQUIRE_SERVICES").is_some_and(|value| value == "1");
-    let on_stack = |(name, test): (&'static str, fn(&Stack))| {
+    let on_stack = |(name, test): Test<fn(&Stack)>| {
         let stack = found.clone();
         let ignored = stack.is_err() && !required;
         Trial::test(name, move || {
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         })
         .with_ignored_flag(ignored)
     };
-    let alone = |(name, test): (&'static str, fn())| {
+    let alone = |(name, test): Test<fn()>| {
         Trial::test(name, move || {
             test();
             Ok(())
@@ -88,6 +88,9 @@ macro_rules! tests {
     };
 }
 use tests;
+
+/// A test and the name that it is shown under.
+type Test<F> = (&'static str, F);
 
 /// What the tests share, given that the services are there.
 type Shared = Result<Arc<Stack>, String>;

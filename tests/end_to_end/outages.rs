@@ -8,10 +8,10 @@ use crate::patience::{stays, wait_until};
 use crate::registry_proxy::{Mode, RegistryProxy};
 use crate::scene::Scene;
 use crate::stack::{Stack, unique};
-use crate::tests;
 use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_registry_that_answers_500_then_valve_waits_and_says_so,
     given_a_registry_that_answers_nothing_then_valve_waits_and_says_so,
     given_a_bucket_that_doesnt_exist_then_valve_waits_until_it_does,

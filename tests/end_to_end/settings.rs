@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use crate::tests;
 use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn())] = tests![
+pub(crate) const TESTS: &[Test<fn()>] = tests![
     given_right_settings_but_one_then_the_error_names_it,
     given_a_setting_that_doesnt_exist_then_the_error_names_it,
     given_a_required_setting_that_is_missing_then_the_error_names_it,
@@ -23,6 +23,8 @@ fn right() -> Settings {
         .with("VALVE_REGISTRY__URL", "http://127.0.0.1:1")
         .with("VALVE_TIMESTAMP", "field:at")
         .with("VALVE_SINK__BUCKET", "bucket")
+        .with("VALVE_SINK__REGION", "us-east-1")
+        .with("AWS_EC2_METADATA_DISABLED", "true")
 }
 
 fn assert_refused(settings: &Settings, names: &[&str]) {
@@ -42,7 +44,7 @@ fn given_right_settings_but_one_then_the_error_names_it() {
         ("VALVE_NAME", "a valve", "name"),
         ("VALVE_TOPICS", "^(", "topics"),
         ("VALVE_TOPICS_REFRESH", "soon", "topics_refresh"),
-        ("VALVE_KAFKA__BOOTSTRAP_SERVERS", "kafka", "kafka.bootstrap_servers"),
+        ("VALVE_KAFKA__BOOTSTRAP_SERVERS", "kafka:nine", "kafka.bootstrap_servers"),
         ("VALVE_REGISTRY__URL", "registry:8081", "registry.url"),
         ("VALVE_TIMESTAMP", "at", "timestamp"),
         ("VALVE_TIMESTAMP", "field:at@minutes", "timestamp"),

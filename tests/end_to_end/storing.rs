@@ -8,10 +8,10 @@ use crate::event::{Event, HOUR, ORDERS, SEVEN, orders};
 use crate::files;
 use crate::scene::Scene;
 use crate::stack::{JavaMessage, Stack};
-use crate::tests;
 use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_interleaved_schemas_and_hours_then_each_file_has_one_of_each_and_every_event_is_stored_once,
     given_a_schema_with_references_then_its_file_says_all_of_it,
     given_several_types_of_event_in_one_topic_then_a_file_holds_them_under_the_union,

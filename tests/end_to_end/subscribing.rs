@@ -4,10 +4,10 @@ use crate::event::orders;
 use crate::files;
 use crate::scene::Scene;
 use crate::stack::Stack;
-use crate::tests;
 use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
 
-pub(crate) const TESTS: &[(&str, fn(&Stack))] = tests![
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_pattern_when_a_topic_appears_that_matches_then_it_is_read_too,
     given_topics_from_the_registry_then_those_with_a_subject_are_read,
     given_the_consumer_group_protocol_then_events_are_stored_and_committed,
