@@ -95,7 +95,7 @@ pub async fn run(
         Discovery::new(config.topics.clone(), offsets.clone(), Arc::clone(&registry), troubles.clone());
     let met = async { (cluster_id(&offsets, &troubles).await, discovery.find().await) };
     let Some((cluster, topics)) = stop.run_until_cancelled(met).await else { return Ok(()) };
-    tracing::info!(topics = topics.join(" "), cluster = cluster.as_deref().unwrap_or("unknown"), "starting");
+    tracing::info!(topics = topics.join(" "), cluster = &*cluster, "starting");
     let (found, topics) = watch::channel(topics);
     attendants.spawn(discovery.keep_looking(config.topics_refresh, found));
 
@@ -140,13 +140,12 @@ fn checked_layout(config: &Config) -> Result<Layout, RunError> {
     Ok(layout)
 }
 
-/// The cluster's id, once there is a broker to ask. All members must know the same, or they would name files
-/// differently; so an unreachable cluster is waited for.
-async fn cluster_id(offsets: &Offsets, troubles: &Troubles) -> Option<Arc<str>> {
+/// The cluster's id, once there is a broker to ask. All members must know the same, or they would name files differently;
+/// so an unreachable cluster is waited for.
+async fn cluster_id(offsets: &Offsets, troubles: &Troubles) -> Arc<str> {
     let timeout = Duration::from_secs(30);
-    let reach = || offsets.topics();
-    until_done(troubles, Dependency::Kafka, "reach the cluster", timeout, reach).await;
-    offsets.cluster_id().await.map(Into::into)
+    let ask = || offsets.cluster_id();
+    until_done(troubles, Dependency::Kafka, "reach the cluster", timeout, ask).await.into()
 }
 
 async fn serve(server: Server, stop: CancellationToken) {

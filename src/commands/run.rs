@@ -34,6 +34,7 @@ pub async fn run(args: RunArgs) -> ExitCode {
     if let Err(error) = signals::listen(stop.clone()) {
         return refuse(&format!("signals can't be listened to: {error}"));
     }
+    signals::enforce(stop.clone(), config.shutdown_deadline);
     let surroundings = Surroundings::new(config.lanes, Arc::new(SystemClock::new()));
     let status = surroundings.status.clone();
     let ended = daemon::run(config, surroundings, stop).await;

@@ -11,6 +11,20 @@ const TERMINATED: i32 = 128 + 15;
 /// One wish to stop can come as two signals: to the process, and to its process group.
 const SAME_WISH: Duration = Duration::from_millis(500);
 
+/// How much longer than the deadline the process may take to end: leaving the group waits for the coordinator.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// Ends the process when it hasn't ended by itself within `deadline` (and a little for leaving the group) after `stop`.
+/// What isn't committed by then is read again by the next owner.
+pub(super) fn enforce(stop: CancellationToken, deadline: Duration) {
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        tokio::time::sleep(deadline + LEAVE).await;
+        tracing::error!(?deadline, "shutdown.deadline is over; leaving at once");
+        std::process::exit(1);
+    });
+}
+
 /// Cancels `stop` at the first signal and ends the process at the second, half a second later or more.
 ///
 /// # Errors

@@ -221,6 +221,12 @@ impl Outcome {
         self.files.iter().map(|file| file.rows).sum()
     }
 
+    /// All records that were dealt with.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.rows() + self.dead_letter_count() + self.skipped
+    }
+
     /// Dead letters of all reasons.
     #[must_use]
     pub fn dead_letter_count(&self) -> u64 {

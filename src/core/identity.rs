@@ -16,8 +16,8 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x8d1c_5a54_6f0b_4b52_9d8e_3c0b_7f61_12a
 pub struct Identity<'a> {
     /// The valve's name.
     pub valve: &'a str,
-    /// Kafka's id of the cluster, where it can be had.
-    pub cluster: Option<&'a str>,
+    /// Kafka's id of the cluster.
+    pub cluster: &'a str,
     /// The encoded metadata with the batch's intent.
     pub metadata: &'a str,
 }
@@ -27,7 +27,7 @@ impl Identity<'_> {
     #[must_use]
     pub fn uuid(&self, hour: Hour, schema: SchemaId) -> Uuid {
         let mut name = Vec::with_capacity(64 + self.metadata.len());
-        for part in [self.valve, self.cluster.unwrap_or(""), self.metadata] {
+        for part in [self.valve, self.cluster, self.metadata] {
             name.extend_from_slice(&(part.len() as u64).to_le_bytes());
             name.extend_from_slice(part.as_bytes());
         }
@@ -49,18 +49,18 @@ mod tests {
 
     #[test]
     fn given_the_same_intent_then_each_hour_and_schema_has_its_own_lasting_uuid() {
-        let identity = Identity { valve: "archive", cluster: Some("c1"), metadata: "v1:abc" };
+        let identity = Identity { valve: "archive", cluster: "c1", metadata: "v1:abc" };
         let uuid = identity.uuid(Hour(10), SchemaId(1));
         assert_eq!(uuid, identity.uuid(Hour(10), SchemaId(1)));
-        assert_eq!(uuid.to_string(), "e86d9d80-9ab4-574b-ad44-2271dd1aa9cd");
+        assert_eq!(uuid.to_string(), "3ac93d9f-271d-57c4-aab8-65f109857053");
         assert_ne!(uuid, identity.uuid(Hour(11), SchemaId(1)));
         assert_ne!(uuid, identity.uuid(Hour(10), SchemaId(2)));
     }
 
     #[test]
     fn given_names_that_run_together_then_the_uuids_differ() {
-        let one = Identity { valve: "ab", cluster: Some("c"), metadata: "" };
-        let other = Identity { valve: "a", cluster: Some("bc"), metadata: "" };
+        let one = Identity { valve: "ab", cluster: "c", metadata: "" };
+        let other = Identity { valve: "a", cluster: "bc", metadata: "" };
         assert_ne!(one.uuid(Hour(0), SchemaId(1)), other.uuid(Hour(0), SchemaId(1)));
     }
 }

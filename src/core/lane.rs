@@ -77,18 +77,25 @@ impl Lane {
         let pressed = self.pressed;
         let state = self.partitions.get_mut(partition).filter(|state| state.takes(pressed))?;
         let next = BatchId(self.last_batch + 1);
+        let read = state.read();
         let open = state.open_or_new(next, now);
         if open.id == next {
             self.last_batch += 1;
         }
         let room = open.room(&self.settings.limits);
-        (room > 0).then_some(Filling { batch: open.id, instant: open.instant, room })
+        (room > 0).then_some(Filling { batch: open.id, instant: open.instant, next: read, room })
     }
 
     /// Whether records of `partition` may be dealt with now.
     #[must_use]
     pub fn takes(&self, partition: &TopicPartition) -> bool {
         self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed))
+    }
+
+    /// Whether it is still to be found out, or committed, where some partition begins.
+    #[must_use]
+    pub fn has_unbegun(&self) -> bool {
+        self.partitions.values().any(|state| !state.is_begun())
     }
 
     /// Declares `id` unknown for the rest of the partition's open batch; `false` if an intent couldn't name it.
@@ -127,7 +134,7 @@ impl Lane {
             Event::Committed { partition, answer } => self.committed(&partition, &answer, now, &mut actions),
             event => self.of_partition(event, now, &mut actions),
         }
-        self.settle(&mut actions);
+        self.settle(now, &mut actions);
         actions
     }
 
@@ -146,7 +153,7 @@ impl Lane {
         for name in names {
             self.advance(&name, now, &mut actions);
         }
-        self.settle(&mut actions);
+        self.settle(now, &mut actions);
         actions
     }
 
@@ -180,7 +187,7 @@ impl Lane {
                 partition
             }
             Event::Closed { partition, batch, outcome } => {
-                with(&partition, &mut |state, _| state.closed(batch, outcome.clone()));
+                with(&partition, &mut |state, step| state.closed(batch, outcome.clone(), step));
                 partition
             }
             Event::Published { partition, batch } => {
@@ -338,7 +345,7 @@ impl Lane {
     }
 
     /// Gives up what is done, and leaves when that was the last.
-    fn settle(&mut self, actions: &mut Vec<Action>) {
+    fn settle(&mut self, now: Now, actions: &mut Vec<Action>) {
         let done = |name: &TopicPartition| self.partitions.get(name).is_none_or(Partition::is_done);
         if self.revocation.as_ref().is_some_and(|parting| parting.partitions.iter().all(done))
             && let Some(parting) = self.revocation.take()
@@ -351,7 +358,9 @@ impl Lane {
         }
         let finished =
             self.partitions.values().all(|state| state.is_done() || state.is_held() && !state.has_commit());
-        if self.shutdown.is_some() && finished && !self.left {
+        // A commit may stay unanswered for as long as the coordinator is away: the deadline doesn't wait for it.
+        let over = self.shutdown.is_some_and(|deadline| now.monotonic >= deadline);
+        if self.shutdown.is_some() && (finished || over) && !self.left {
             self.left = true;
             actions.push(Action::Leave);
         }

@@ -144,6 +144,8 @@ pub enum Action {
     Commit(Commit),
     /// Begin to fetch the partition at this offset.
     Consume(TopicPartition, Offset),
+    /// The client can't fetch the partition from where it is: take it off it, until it is to be consumed again.
+    Stop(TopicPartition),
     /// Fetch no more of the partition for now.
     Pause(TopicPartition),
     /// Fetch again.
@@ -230,6 +232,8 @@ pub struct Filling {
     pub batch: BatchId,
     /// When it was opened.
     pub instant: UnixMillis,
+    /// Where its next record begins: what is before it was dealt with already.
+    pub next: Offset,
     /// How many more records it takes; at least one.
     pub room: u64,
 }

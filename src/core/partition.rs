@@ -118,6 +118,11 @@ impl Partition {
         self.sealed.iter().map(|batch| batch.memory).sum()
     }
 
+    /// Everything before it was delivered and dealt with.
+    pub(super) fn read(&self) -> Offset {
+        self.read
+    }
+
     pub(super) fn open(&self) -> Option<&OpenBatch> {
         self.open.as_ref()
     }
@@ -134,9 +139,11 @@ impl Partition {
             && (self.open.is_some() || self.sealed.len() < MAX_SEALED)
     }
 
-    /// The open batch, which is made if there is none.
+    /// The open batch, which is made if there is none. One whose first record still waits is made anew: its instant
+    /// is to be that record's.
     pub(super) fn open_or_new(&mut self, id: BatchId, now: Now) -> &mut OpenBatch {
         let first = self.read;
+        self.open.take_if(|open| open.is_empty());
         self.open.get_or_insert_with(|| OpenBatch::new(id, first, now))
     }
 
@@ -189,6 +196,9 @@ impl Partition {
         if self.standing == Standing::Filling {
             self.seal(SealReason::Retention, step);
             self.standing = Standing::Overtaken;
+            self.consuming = false;
+            self.waiting = false;
+            step.actions.push(Action::Stop(self.name.clone()));
         }
     }
 
@@ -258,9 +268,15 @@ impl Partition {
         self.sealed.iter_mut().find(|batch| batch.id == id)
     }
 
-    pub(super) fn closed(&mut self, id: BatchId, outcome: super::batch::Outcome) {
-        if let Some(batch) = self.sealed_mut(id) {
-            batch.stage = Stage::Closed(outcome);
+    pub(super) fn closed(&mut self, id: BatchId, outcome: super::batch::Outcome, step: &mut Step<'_>) {
+        let Some(batch) = self.sealed_mut(id) else { return };
+        let (records, settled) = (batch.records, outcome.records());
+        batch.stage = Stage::Closed(outcome);
+        if records != settled {
+            self.hold(
+                format!("{records} records were read and {settled} dealt with: this is a bug in valve"),
+                step,
+            );
         }
     }
 

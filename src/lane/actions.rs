@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
@@ -22,18 +24,25 @@ const STAY_OUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
     under_way: BTreeMap<TopicPartition, (Publish, AbortHandle)>,
-    /// Bytes stored of each batch that awaits its commit.
-    stored: BTreeMap<BatchId, u64>,
+    /// Bytes stored of each partition's batch that awaits its commit.
+    stored: BTreeMap<TopicPartition, (BatchId, u64)>,
 }
 
 impl Lane<'_> {
     pub(super) fn perform(&mut self, actions: Vec<Action>) {
-        let (mut begin, mut resolve) = (Vec::new(), Vec::new());
+        let mut resolve = Vec::new();
         for action in actions {
             match action {
                 Action::Resolve(partition, ticket) => resolve.push((partition, ticket)),
                 Action::Commit(commit) => self.commits.push(commit),
-                Action::Consume(partition, offset) => begin.push((partition, offset)),
+                Action::Consume(partition, offset) => {
+                    self.held.remove(&partition);
+                    self.to_begin.push((partition, offset));
+                }
+                Action::Stop(partition) => {
+                    self.held.remove(&partition);
+                    self.try_kafka("stop fetching", |lane| lane.source.stop(&partition));
+                }
                 Action::Pause(partition) => self.try_kafka("pause", |lane| lane.source.pause(&partition)),
                 Action::Resume(partition) => self.try_kafka("resume", |lane| lane.source.resume(&partition)),
                 Action::Seal { partition, batch, reason } => self.seal(partition, batch, reason),
@@ -49,9 +58,6 @@ impl Lane<'_> {
                 Action::Leave => self.leaving = true,
             }
         }
-        if !begin.is_empty() {
-            self.begin(&begin);
-        }
         if !resolve.is_empty() {
             self.resolve(resolve);
         }
@@ -65,13 +71,22 @@ impl Lane<'_> {
 
     /// Asks where these partitions begin, for as long as it takes. One that can't be answered for doesn't hold up the
     /// others.
-    fn resolve(&self, asked: Vec<(TopicPartition, Ticket)>) {
+    fn resolve(&mut self, asked: Vec<(TopicPartition, Ticket)>) {
         let (offsets, trouble) = (self.shared.offsets.clone(), self.shared.troubles.open(Dependency::Kafka));
         let answers = self.answers.0.clone();
-        let mut open: BTreeMap<_, _> = asked.into_iter().collect();
+        let mut open = BTreeMap::new();
+        for (partition, ticket) in asked {
+            let wanted = CancellationToken::new();
+            self.asked.insert(partition.clone(), wanted.clone());
+            open.insert(partition, (ticket, wanted));
+        }
         self.shared.runtime.spawn(async move {
             let mut backoff = Backoff::default();
             loop {
+                open.retain(|_, (_, wanted)| !wanted.is_cancelled());
+                if open.is_empty() {
+                    return;
+                }
                 let known = match offsets.facts(open.keys().cloned().collect()).await {
                     Ok(known) => known,
                     Err(reason) => {
@@ -83,25 +98,35 @@ impl Lane<'_> {
                     match facts {
                         Err(reason) => trouble.set(format!("where a partition begins: {reason}")),
                         Ok(facts) => {
-                            if let Some(ticket) = open.remove(&partition) {
+                            if let Some((ticket, _)) = open.remove(&partition) {
                                 drop(answers.send(Answer::Facts(partition, ticket, facts)));
                             }
                         }
                     }
                 }
-                if open.is_empty() {
-                    return;
+                if !open.is_empty() {
+                    tokio::time::sleep(backoff.next_wait()).await;
                 }
-                tokio::time::sleep(backoff.next_wait()).await;
             }
         });
     }
 
-    fn begin(&mut self, partitions: &[(TopicPartition, Offset)]) {
-        for (partition, offset) in partitions {
+    /// Has the client fetch what is to be consumed; what it refuses is tried again next turn. A client whose
+    /// assignment is lost would forget that by being given another.
+    pub(super) fn begin(&mut self) {
+        let unsettled = self.core.has_unbegun() && !self.source.adds_partitions();
+        if self.to_begin.is_empty() || unsettled || self.lost.load(Ordering::Relaxed) {
+            return;
+        }
+        let partitions = std::mem::take(&mut self.to_begin);
+        if let Err(error) = self.source.begin(&partitions) {
+            self.kafka_trouble(format!("begin to consume: {error}"));
+            self.to_begin = partitions;
+            return;
+        }
+        for (partition, offset) in &partitions {
             tracing::info!(%partition, %offset, "consuming");
         }
-        self.try_kafka("begin to consume", |lane| lane.source.begin(partitions));
     }
 
     /// Hands the client the commits of this turn, in one request.
@@ -145,7 +170,7 @@ impl Lane<'_> {
         }
         match result {
             Ok(bytes) => {
-                self.publishing.stored.insert(batch, bytes);
+                self.publishing.stored.insert(partition.clone(), (batch, bytes));
                 self.handle(Event::Published { partition, batch });
             }
             Err(reason) => self.handle(Event::Refused { partition, batch, reason }),
@@ -153,7 +178,8 @@ impl Lane<'_> {
     }
 
     fn finish(&mut self, partition: &TopicPartition, batch: BatchId, outcome: Outcome, records: u64) {
-        let bytes = self.publishing.stored.remove(&batch).unwrap_or_default();
+        let stored = self.publishing.stored.remove(partition).filter(|(of, _)| *of == batch);
+        let bytes = stored.map_or(0, |(_, bytes)| bytes);
         let rows = outcome.rows();
         let files = outcome.files.len() as u64;
         tracing::info!(
@@ -171,7 +197,8 @@ impl Lane<'_> {
             tracing::warn!(%partition, first = %publish.first, end = %publish.end, "batch abandoned");
             job.abort();
         }
-        self.held.remove(partition);
+        self.publishing.stored.remove(partition);
+        self.forget(partition);
         self.sealing.abandon(partition);
     }
 
@@ -189,12 +216,31 @@ impl Lane<'_> {
 
     fn give_up(&mut self, partitions: &[TopicPartition]) {
         for partition in partitions {
-            self.held.remove(partition);
+            self.forget(partition);
         }
         // Without its partitions the client may forget a topic, and give its handle to another.
         self.last = None;
         self.try_kafka("give up", |lane| lane.source.give_up(partitions));
-        self.status.membership(Membership::Member(self.core.partitions().count()));
+        self.lost.store(false, Ordering::Relaxed);
+        self.show_membership();
+    }
+
+    /// Drops what is held of a partition, and what was to be done with it.
+    fn forget(&mut self, partition: &TopicPartition) {
+        self.held.remove(partition);
+        self.to_begin.retain(|(of, _)| of != partition);
+        if let Some(wanted) = self.asked.remove(partition) {
+            wanted.cancel();
+        }
+    }
+
+    /// Shows how many partitions the lane has, or that it isn't in the group.
+    pub(super) fn show_membership(&self) {
+        self.status.membership(if self.outside {
+            Membership::Joining
+        } else {
+            Membership::Member(self.core.partitions().count())
+        });
     }
 
     /// Leaves the group; the revocation that follows gives everything up, and then it is joined again.
@@ -204,7 +250,8 @@ impl Lane<'_> {
         }
         tracing::warn!(reason, "leaving the group to join it anew");
         self.rejoin_at = Some(self.shared.clock.monotonic() + STAY_OUT);
-        self.status.membership(Membership::Joining);
+        self.outside = true;
+        self.show_membership();
         self.source.unsubscribe();
     }
 }

@@ -40,7 +40,7 @@ use crate::source::offsets::Offsets;
 use crate::source::{Record, TopicHandle};
 use crate::telemetry::status::{LaneStatus, Membership, Status};
 use crate::telemetry::troubles::{Dependency, Trouble, Troubles};
-use crate::types::{SchemaId, TopicPartition};
+use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// The most records of one take: enough to be worth the call, few enough that a turn is short.
 const TAKE: usize = 2_000;
@@ -96,7 +96,7 @@ pub(crate) fn run(shared: &Shared, index: usize) -> Result<(), String> {
     let source = Source::open(&shared.config, index).map_err(|error| error.to_string())?;
     let ended = Lane::new(shared, index, &source).run();
     // The lane's records are gone by now: the client can't end before they are.
-    source.leave();
+    drop(source);
     ended
 }
 
@@ -115,26 +115,30 @@ struct Lane<'s> {
     sealing: Sealing,
     publishing: Publishing,
     commits: Vec<Commit>,
+    /// What is to be fetched from the end of this turn on.
+    to_begin: Vec<(TopicPartition, Offset)>,
+    /// The questions where partitions begin that are still wanted.
+    asked: BTreeMap<TopicPartition, CancellationToken>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
     topics: watch::Receiver<Arc<[String]>>,
     /// Tells the publisher that the partitions belong to somebody else.
     lost: Arc<AtomicBool>,
     rejoin_at: Option<Duration>,
     leaving: bool,
+    /// Not a member of the group: not yet, or not any more.
+    outside: bool,
     report_at: Duration,
     trouble: Trouble,
     trouble_until: Duration,
     status: LaneStatus,
-    /// What librdkafka's fetches and the compressor may take.
-    _reserve: Account,
+    /// What librdkafka's fetches, the compressor and the records put aside take.
+    reserve: Account,
 }
 
 impl<'s> Lane<'s> {
     fn new(shared: &'s Shared, index: usize, source: &'s Source) -> Self {
         let config = &shared.config;
         let compressor = Compressor::new(config.codec);
-        let mut reserve = shared.budget.account();
-        reserve.set(Source::fetch_reserve(config) + compressor.memory());
         let processing = config
             .timestamp
             .candidates()
@@ -160,20 +164,24 @@ impl<'s> Lane<'s> {
             sealing: Sealing::default(),
             publishing: Publishing::default(),
             commits: Vec::new(),
+            to_begin: Vec::new(),
+            asked: BTreeMap::new(),
             answers: mpsc::channel(),
             topics: shared.topics.clone(),
             lost: Arc::default(),
             rejoin_at: None,
             leaving: false,
+            outside: true,
             report_at: Duration::ZERO,
             trouble: shared.troubles.open(Dependency::Kafka),
             trouble_until: Duration::ZERO,
             status: shared.status.lane(index),
-            _reserve: reserve,
+            reserve: shared.budget.account(),
         }
     }
 
     fn run(mut self) -> Result<(), String> {
+        self.account();
         self.status.membership(Membership::Joining);
         let topics = self.topics.borrow_and_update().clone();
         self.subscribe(&topics)?;
@@ -194,7 +202,10 @@ impl<'s> Lane<'s> {
         for event in self.source.poll() {
             self.source_event(event)?;
         }
-        self.lost.store(self.source.assignment_lost(), Ordering::Relaxed);
+        // It stays so until what was lost is given up.
+        if self.source.assignment_lost() {
+            self.lost.store(true, Ordering::Relaxed);
+        }
         while let Ok(answer) = self.answers.1.try_recv() {
             self.answer(answer);
         }
@@ -209,6 +220,7 @@ impl<'s> Lane<'s> {
         let actions = self.core.tick(self.now(), memory);
         self.perform(actions);
         self.place_stashed();
+        self.begin();
         self.send_commits();
         Ok(())
     }
@@ -224,16 +236,17 @@ impl<'s> Lane<'s> {
             SourceEvent::Assigned(partitions) => {
                 tracing::info!(partitions = names(&partitions), "assigned");
                 self.source.acknowledge().map_err(|error| error.to_string())?;
-                self.rejoin_at = None;
+                self.outside = false;
                 self.handle(Event::Assigned(partitions));
-                self.status.membership(Membership::Member(self.core.partitions().count()));
+                self.show_membership();
             }
             SourceEvent::Revoked(partitions) => {
                 tracing::info!(partitions = names(&partitions), "revoked");
                 self.handle(Event::Revoked(partitions));
             }
             SourceEvent::Lost(partitions) => {
-                tracing::warn!(partitions = names(&partitions), "lost: another member owns them already");
+                tracing::warn!(partitions = names(&partitions), "lost: the group expelled this member");
+                self.outside = true;
                 self.handle(Event::Lost(partitions));
             }
             SourceEvent::Committed(answers) => {
@@ -305,6 +318,14 @@ impl<'s> Lane<'s> {
         self.source.subscribe(topics).map_err(|error| error.to_string())
     }
 
+    /// Counts what the lane takes besides its batches.
+    fn account(&mut self) {
+        let stashed = self.held.values().flat_map(|held| &held.stash);
+        let stashed: usize = stashed.map(|record| record.value().map_or(0, <[u8]>::len)).sum();
+        let fetches = Source::fetch_reserve(&self.shared.config);
+        self.reserve.set(fetches + self.compressor.memory() + stashed);
+    }
+
     /// Publishes how far everything is durable, and tells the core of positions behind the last record.
     fn report(&mut self) {
         let now = self.shared.clock.monotonic();
@@ -312,6 +333,8 @@ impl<'s> Lane<'s> {
             return;
         }
         self.report_at = now + REPORT_EVERY;
+        self.account();
+        self.source.keep_forwarding();
         if now >= self.trouble_until {
             self.trouble.clear();
         }

@@ -31,7 +31,7 @@ const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Publisher {
     pub(crate) config: Arc<Config>,
     pub(crate) layout: Arc<Layout>,
-    pub(crate) cluster: Option<Arc<str>>,
+    pub(crate) cluster: Arc<str>,
     /// Repeats what fails for as long as it takes.
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
@@ -97,8 +97,8 @@ impl Publisher {
 
     /// Gives each file its key and what its header says. The first one lists all, the others name the first.
     fn place(&self, files: Vec<HourFile>, publish: &Publish, dead_letters: u64) -> Vec<Placed> {
-        let cluster = self.cluster.as_deref();
-        let identity = Identity { valve: &self.config.name, cluster, metadata: &publish.metadata };
+        let identity =
+            Identity { valve: &self.config.name, cluster: &self.cluster, metadata: &publish.metadata };
         let topic = &*publish.partition.topic;
         let mut list = Vec::with_capacity(files.len());
         let mut placed: Vec<Placed> = Vec::with_capacity(files.len());

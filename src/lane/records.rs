@@ -9,32 +9,32 @@ use std::time::Duration;
 use super::batch::Batch;
 use super::place::{Placed, Placer};
 use super::{Answer, IDLE_WAIT, Lane, TAKE};
-use crate::core::Event;
 use crate::core::batch::{Run, SealReason};
+use crate::core::{Event, Filling};
 use crate::source::{PartitionError, Record};
 use crate::types::{Offset, SchemaId, TopicPartition};
+
+/// The most records between two looks at the clock and two words to the core.
+const RUN: u64 = 256;
+/// How long one partition's records may keep a turn: placing can be slow under a codec that is.
+const PLACE_SLICE: Duration = Duration::from_millis(200);
 
 impl<'s> Lane<'s> {
     /// Takes records and places them, as far as they can be.
     pub(super) fn take(&mut self) {
         let busy = self.sealing.is_busy() || !self.ready().is_empty();
         let wait = if busy { Duration::ZERO } else { IDLE_WAIT };
+        // Between takes the client may forget a topic, and give its handle to another.
+        self.last = None;
         let mut taken = std::mem::take(&mut self.taken);
         self.source.take(&mut taken, TAKE, wait);
         self.status.polled();
         let mut records = taken.drain(..).peekable();
         while let Some(first) = records.peek() {
-            if let Some(error) = first.error() {
-                self.partition_error(first, error);
-                records.next();
-                continue;
-            }
             let partition = self.partition_of(first);
             let (topic, index) = (first.topic_handle(), first.partition());
             let mut run = std::iter::from_fn(|| {
-                records.next_if(|next| {
-                    next.topic_handle() == topic && next.partition() == index && next.error().is_none()
-                })
+                records.next_if(|next| next.topic_handle() == topic && next.partition() == index)
             });
             let held = self.held.entry(partition.clone()).or_default();
             if held.stash.is_empty() {
@@ -64,8 +64,8 @@ impl<'s> Lane<'s> {
         }
     }
 
-    fn partition_error(&mut self, record: &Record<'_>, error: PartitionError) {
-        let partition = TopicPartition::new(record.topic(), record.partition());
+    /// An error stands in its place among the records: what came before it is placed before it is heard.
+    fn partition_error(&mut self, partition: TopicPartition, error: PartitionError) {
         if error.is_out_of_range() {
             self.handle(Event::OutOfRange(partition));
         } else {
@@ -100,8 +100,17 @@ impl<'s> Lane<'s> {
 
     /// Places `records`, all of `partition`, until they end or one can't be placed; that one goes to the stash.
     fn place(&mut self, partition: &TopicPartition, records: &mut dyn Iterator<Item = Record<'s>>) {
+        let until = self.shared.clock.monotonic() + PLACE_SLICE;
         let mut next = records.next();
         while let Some(record) = next.take() {
+            if let Some(error) = record.error() {
+                self.partition_error(partition.clone(), error);
+                next = records.next();
+                continue;
+            }
+            if self.shared.clock.monotonic() >= until {
+                return self.put_back(partition, record);
+            }
             let Some(filling) = self.core.fill(partition, self.now()) else {
                 return self.put_back(partition, record);
             };
@@ -126,7 +135,7 @@ impl<'s> Lane<'s> {
                 schemas: &mut self.schemas,
                 compressor: &mut self.compressor,
             };
-            let placed = place_run(&mut placer, partition, batch, record, records, filling.room);
+            let placed = place_run(&mut placer, partition, batch, record, records, filling);
             self.shared.status.consumed(&partition.topic, placed.run.records, placed.bytes);
             next = placed.rest;
             self.handle(Event::Took { partition: partition.clone(), run: placed.run });
@@ -175,19 +184,29 @@ struct PlacedRun<'s> {
     wait: Option<SchemaId>,
 }
 
-/// Places `first` and what follows in `batch`, at most `room` records.
+/// Places `first` and what follows in `batch`: as many records as that has room for, and no more than make one run. What
+/// was dealt with before, and was delivered once more, is passed over.
 fn place_run<'s>(
     placer: &mut Placer<'_>,
     partition: &TopicPartition,
     batch: &mut Batch,
     first: Record<'s>,
     records: &mut dyn Iterator<Item = Record<'s>>,
-    room: u64,
+    filling: Filling,
 ) -> PlacedRun<'s> {
     let mut done = PlacedRun { run: Run::default(), bytes: 0, rest: None, wait: None };
     done.run.first_timestamp = first.timestamp();
-    let mut next = Some(first);
+    let (room, mut next) = (filling.room.min(RUN), Some(first));
     while let Some(record) = next.take() {
+        if record.error().is_some() {
+            done.rest = Some(record);
+            break;
+        }
+        if record.offset() < filling.next {
+            tracing::debug!(%partition, offset = %record.offset(), "delivered once more");
+            next = records.next();
+            continue;
+        }
         match placer.place(&record, partition, batch) {
             Placed::Done => {
                 done.run.records += 1;

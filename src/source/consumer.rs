@@ -114,35 +114,77 @@ impl Source {
         Ok(())
     }
 
-    /// Fetches `partitions` from these offsets on.
+    /// Whether partitions can be added to what is fetched. Under the eager protocol they can't: all that is assigned
+    /// begins together.
+    pub(crate) fn adds_partitions(&self) -> bool {
+        self.is_cooperative()
+    }
+
+    /// Fetches `partitions` from these offsets on. A pause of an earlier time, which the client remembers, ends.
     pub(crate) fn begin(&self, partitions: &[(TopicPartition, Offset)]) -> Result<(), SourceError> {
         let mut fresh = TopicPartitionList::new();
-        let mut known = TopicPartitionList::new();
         for (partition, offset) in partitions {
-            let list = if self.assigned.borrow().contains_key(partition) { &mut known } else { &mut fresh };
-            list.add_partition_offset(&partition.topic, partition.partition, ClientOffset::Offset(offset.0))?;
-            self.assigned.borrow_mut().insert(partition.clone(), *offset);
+            fresh.add_partition_offset(
+                &partition.topic,
+                partition.partition,
+                ClientOffset::Offset(offset.0),
+            )?;
             self.queue.forward(&partition.topic, partition.partition);
         }
-        if known.count() > 0 {
-            self.consumer.seek_partitions(known.clone(), Duration::ZERO)?;
-            self.consumer.resume(&known)?;
-        }
-        if fresh.count() == 0 {
-            return Ok(());
-        }
         if self.is_cooperative() {
-            return Ok(self.consumer.incremental_assign(&fresh)?);
+            self.consumer.incremental_assign(&fresh)?;
+        } else {
+            self.consumer.assign(&self.everything_with(partitions)?)?;
         }
-        Ok(self.consumer.assign(&self.everything_from_where_it_is()?)?)
+        self.assigned.borrow_mut().extend(partitions.iter().cloned());
+        Ok(self.consumer.resume(&fresh)?)
+    }
+
+    /// Fetches `partition` no more, until it is begun again. (A seek wouldn't do: the client refuses it silently for a
+    /// partition whose offset is out of range.)
+    pub(crate) fn stop(&self, partition: &TopicPartition) -> Result<(), SourceError> {
+        self.assigned.borrow_mut().remove(partition);
+        if self.is_cooperative() {
+            self.consumer.incremental_unassign(&self.owned([partition])?)?;
+        } else {
+            self.consumer.assign(&self.everything_with(&[])?)?;
+        }
+        Ok(())
+    }
+
+    /// Under the eager protocol, a new assignment stops and restarts what was fetched already, and the client forgets in
+    /// its own time where the records of that go. Nothing to do under the cooperative one.
+    pub(crate) fn keep_forwarding(&self) {
+        if !self.is_cooperative() {
+            for partition in self.assigned.borrow().keys() {
+                self.queue.forward(&partition.topic, partition.partition);
+            }
+        }
+    }
+
+    /// Those of `partitions` that the client was given: it refuses a whole list for one that it wasn't.
+    fn owned<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<TopicPartitionList, SourceError> {
+        let owned = self.consumer.assignment()?;
+        let is_owned = |partition: &&TopicPartition| {
+            owned.find_partition(&partition.topic, partition.partition).is_some()
+        };
+        Ok(list_of(partitions.into_iter().filter(is_owned)))
     }
 
     /// The eager protocol knows whole assignments only: what is fetched already goes on where it is.
-    fn everything_from_where_it_is(&self) -> Result<TopicPartitionList, SourceError> {
+    fn everything_with(&self, fresh: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, SourceError> {
         let positions = self.positions();
-        let mut all = TopicPartitionList::new();
-        for (partition, begun) in &*self.assigned.borrow() {
+        let assigned = self.assigned.borrow();
+        let going_on = assigned.iter().map(|(partition, begun)| {
             let offset = positions.get(partition).copied().unwrap_or(*begun).max(*begun);
+            (partition, offset)
+        });
+        let fresh = fresh.iter().map(|(partition, offset)| (partition, *offset));
+        let mut all = TopicPartitionList::new();
+        for (partition, offset) in going_on.chain(fresh) {
             all.add_partition_offset(&partition.topic, partition.partition, ClientOffset::Offset(offset.0))?;
         }
         Ok(all)
@@ -187,20 +229,29 @@ impl Source {
 
     /// Hands partitions back to the group. Nothing of them may be in memory any more.
     pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
-        let mut assigned = self.assigned.borrow_mut();
-        let list = list_of(partitions.iter().filter(|partition| assigned.remove(*partition).is_some()));
-        let given = if self.is_cooperative() {
-            self.consumer.incremental_unassign(&list)
+        self.assigned.borrow_mut().retain(|partition, _| !partitions.contains(partition));
+        if self.is_cooperative() {
+            self.consumer.incremental_unassign(&self.owned(partitions)?)?;
         } else {
-            self.consumer.unassign()
-        };
-        Ok(given?)
+            self.consumer.unassign()?;
+        }
+        Ok(())
     }
+}
 
-    /// Leaves the group; from now on revocations are answered by the client's callback itself. Blocks until the
-    /// coordinator knows, a few seconds at most.
-    pub(crate) fn leave(self) {
+impl Drop for Source {
+    /// Leaves the group. From now on the client's callback answers rebalances itself, and one that hasn't been answered
+    /// is answered here: the client would wait for that for ever. Blocks until the coordinator knows, a few seconds at
+    /// most while it can be reached.
+    fn drop(&mut self) {
         self.consumer.context().close();
+        let answered = self.acknowledge().and_then(|()| {
+            let all: Vec<_> = self.assigned.borrow().keys().cloned().collect();
+            self.give_up(&all)
+        });
+        if let Err(error) = answered {
+            tracing::debug!(%error, "leaving the group");
+        }
     }
 }
 

@@ -26,6 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What is known of a partition, or a sentence on what isn't.
 pub(crate) type PartitionFacts = (TopicPartition, Result<Facts, String>);
 
+/// A committed offset, with the metadata that was committed with it.
+type Committed = (Offset, String);
+
 /// A client that asks and never joins. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct Offsets {
@@ -59,9 +62,10 @@ impl Offsets {
         Ok(Self { client: Arc::new(client), start: config.start })
     }
 
-    /// The id of the cluster, if the brokers tell within 10 s.
-    pub(crate) async fn cluster_id(&self) -> Option<String> {
-        self.blocking(|this| this.client.client().fetch_cluster_id(TIMEOUT)).await
+    /// The id of the cluster. Every broker since 0.10.1 tells it.
+    pub(crate) async fn cluster_id(&self) -> Result<String, &'static str> {
+        let id = self.blocking(|this| this.client.client().fetch_cluster_id(TIMEOUT)).await;
+        id.ok_or("the brokers don't tell the cluster's id, or none can be reached")
     }
 
     /// The names of all topics.
@@ -90,8 +94,9 @@ impl Offsets {
         let high = high.map_err(|error| format!("ends of logs: {error}"))?;
         let facts_of = |partition: &TopicPartition| {
             let topic = topics.get(&*partition.topic).ok_or("the brokers don't know the topic")?;
+            let committed = committed.get(partition).ok_or("its committed offset can't be had")?;
             Ok(Facts {
-                committed: committed.get(partition).cloned(),
+                committed: committed.clone().map_err(|error| format!("its committed offset: {error}"))?,
                 low: *low.get(partition).ok_or("its low watermark can't be had")?,
                 high: *high.get(partition).ok_or("its log's end can't be had")?,
                 topic_id: topic.id,
@@ -100,29 +105,31 @@ impl Offsets {
             })
         };
         let facts = partitions.into_iter().map(|partition| {
-            let facts = facts_of(&partition).map_err(|what: &str| format!("{partition}: {what}"));
+            let facts = facts_of(&partition).map_err(|what: String| format!("{partition}: {what}"));
             (partition, facts)
         });
         Ok(facts.collect())
     }
 
+    /// The group's offset of each partition, where it has one. A partition of which that can't be had must not be taken
+    /// for one without.
     fn committed(
         &self,
         partitions: &[TopicPartition],
-    ) -> KafkaResult<BTreeMap<TopicPartition, (Offset, String)>> {
+    ) -> KafkaResult<BTreeMap<TopicPartition, KafkaResult<Option<Committed>>>> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition(&partition.topic, partition.partition);
         }
-        let mut committed = BTreeMap::new();
-        for element in self.client.committed_offsets(list, TIMEOUT)?.elements() {
-            element.error()?;
-            if let ClientOffset::Offset(offset) = element.offset() {
-                let partition = TopicPartition::new(element.topic(), element.partition());
-                committed.insert(partition, (Offset(offset), element.metadata().to_owned()));
-            }
-        }
-        Ok(committed)
+        let answer = self.client.committed_offsets(list, TIMEOUT)?;
+        let committed = answer.elements().into_iter().map(|element| {
+            let offset = element.error().map(|()| match element.offset() {
+                ClientOffset::Offset(offset) => Some((Offset(offset), element.metadata().to_owned())),
+                _ => None,
+            });
+            (TopicPartition::new(element.topic(), element.partition()), offset)
+        });
+        Ok(committed.collect())
     }
 
     fn topic_facts(&self, partitions: &[TopicPartition]) -> Result<HashMap<String, TopicFacts>, String> {
@@ -154,13 +161,15 @@ impl Offsets {
         let all: Vec<_> = indices.map(|index| TopicPartition::new(topic, index)).collect();
         let committed =
             self.committed(&all).map_err(|error| format!("committed offsets of {topic}: {error}"))?;
-        let known = committed.iter().filter_map(|(partition, (offset, text))| {
-            match Metadata::find(text, partition.partition, *offset) {
-                Found::Own(own) => own.partitions_at_start,
-                Found::Foreign | Found::Newer => None,
+        let mut earliest: Option<u32> = None;
+        for (partition, committed) in committed {
+            let committed = committed.map_err(|error| format!("committed offset of {partition}: {error}"))?;
+            let Some((offset, text)) = committed else { continue };
+            if let Found::Own(own) = Metadata::find(&text, partition.partition, offset) {
+                earliest = [earliest, own.partitions_at_start].into_iter().flatten().min();
             }
-        });
-        Ok(known.min())
+        }
+        Ok(earliest)
     }
 
     /// The beginning or end (as far as it may be read) of each partition's log; one request per broker. A partition of
