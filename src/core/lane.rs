@@ -134,7 +134,7 @@ impl Lane {
             Event::Committed { partition, answer } => self.committed(&partition, &answer, now, &mut actions),
             event => self.of_partition(event, now, &mut actions),
         }
-        self.settle(now, &mut actions);
+        self.settle(&mut actions);
         actions
     }
 
@@ -153,7 +153,7 @@ impl Lane {
         for name in names {
             self.advance(&name, now, &mut actions);
         }
-        self.settle(now, &mut actions);
+        self.settle(&mut actions);
         actions
     }
 
@@ -345,7 +345,7 @@ impl Lane {
     }
 
     /// Gives up what is done, and leaves when that was the last.
-    fn settle(&mut self, now: Now, actions: &mut Vec<Action>) {
+    fn settle(&mut self, actions: &mut Vec<Action>) {
         let done = |name: &TopicPartition| self.partitions.get(name).is_none_or(Partition::is_done);
         if self.revocation.as_ref().is_some_and(|parting| parting.partitions.iter().all(done))
             && let Some(parting) = self.revocation.take()
@@ -358,9 +358,9 @@ impl Lane {
         }
         let finished =
             self.partitions.values().all(|state| state.is_done() || state.is_held() && !state.has_commit());
-        // A commit may stay unanswered for as long as the coordinator is away: the deadline doesn't wait for it.
-        let over = self.shutdown.is_some_and(|deadline| now.monotonic >= deadline);
-        if self.shutdown.is_some() && (finished || over) && !self.left {
+        // An unanswered commit is waited for beyond any deadline: one that the client still holds when it leaves could be
+        // sent afterwards, on nobody's behalf. A process that mustn't wait that long ends without leaving.
+        if self.shutdown.is_some() && finished && !self.left {
             self.left = true;
             actions.push(Action::Leave);
         }

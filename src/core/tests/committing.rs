@@ -31,7 +31,7 @@ fn given_files_then_the_coverage_starts_again_and_without_rows_it_accumulates() 
     };
     let without_rows = Coverage { skipped: 10, empty: 2, ..Coverage::default() };
     assert_eq!(coverage(0, 10, 2), without_rows);
-    assert_eq!(coverage(0, 5, 1), Coverage { skipped: 15, empty: 3, ..without_rows });
+    assert_eq!(coverage(0, 10, 1), Coverage { skipped: 20, empty: 3, ..without_rows });
     assert_eq!(coverage(10, 0, 0), Coverage::starting(Offset(33)));
 }
 
@@ -40,6 +40,15 @@ impl Rig {
     fn fill_up_rest(&mut self) -> BatchId {
         sealed(&self.take(&p(0), 1)).unwrap().0
     }
+}
+
+#[test]
+fn given_an_outcome_that_leaves_a_record_out_then_the_partition_is_held_and_nothing_published() {
+    let mut rig = Rig::filling(&[p(0)]);
+    let batch = rig.fill_up(&p(0));
+    let actions = rig.close(&p(0), batch, outcome(FULL - 1));
+    assert!(actions.iter().any(|action| matches!(action, Action::Hold(_, Some(_)))));
+    assert_eq!(publish(&actions), None);
 }
 
 #[test]

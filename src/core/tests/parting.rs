@@ -132,7 +132,8 @@ fn given_a_shutdown_then_all_is_sealed_published_and_committed_and_the_group_lef
     let batches: Vec<_> = actions.iter().filter_map(|action| sealed(std::slice::from_ref(action))).collect();
     assert!(batches.len() == 2 && batches.iter().all(|(_, reason)| *reason == SealReason::Shutdown));
     for (index, (batch, _)) in (0..).zip(batches) {
-        assert!(commit(&rig.publish(&p(index), batch, 3)).is_some());
+        let rows = if index == 0 { 3 } else { 4 };
+        assert!(commit(&rig.publish(&p(index), batch, rows)).is_some());
         assert_eq!(leaves(&rig.accept(&p(index))), index == 1);
     }
     assert_eq!(rig.event(Event::Shutdown), []);

@@ -305,6 +305,7 @@ impl World {
                 }
                 Action::Commit(commit) => self.commit(commit),
                 Action::Consume(partition, offset) => self.consume(&partition, offset),
+                Action::Stop(partition) => self.owned(&partition).paused = false,
                 Action::Pause(partition) => {
                     assert!(!std::mem::replace(&mut self.owned(&partition).paused, true), "paused twice");
                 }
