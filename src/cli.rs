@@ -9,8 +9,9 @@ use clap::{Args, Parser, Subcommand};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or stopped by SIGTERM or Ctrl-C with everything read so far stored and committed
-  1  failed while running
+  1  failed while running, or could not store in time what had been read
   2  the configuration or the command line is wrong; nothing was read or written
+  143  left at once at a second signal
 
 SIGTERM or Ctrl-C: store and commit what was read, then leave. A second one leaves at once.";
 
@@ -57,8 +58,8 @@ pub struct DemoArgs {
     /// Stop after this many events [otherwise at Ctrl-C]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub records: Option<u64>,
-    /// Generate this many events a second
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    /// Generate this many events a second; 0: as many as the embedded Kafka can keep
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub rate: u64,
     /// Write files under this directory [otherwise under a new temporary one, which is named]
     #[arg(long, value_name = "DIR")]
@@ -106,9 +107,13 @@ mod tests {
 
     #[test]
     fn given_a_wrong_command_line_then_the_exit_code_is_2() {
-        for line in
-            ["valve", "valve rnu", "valve run --records 1", "valve demo --rate 0", "valve demo --http here"]
-        {
+        for line in [
+            "valve",
+            "valve rnu",
+            "valve run --records 1",
+            "valve demo --rate 2000000",
+            "valve demo --http here",
+        ] {
             assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line:?}");
         }
     }

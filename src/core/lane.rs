@@ -92,6 +92,12 @@ impl Lane {
         self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed))
     }
 
+    /// Whether anything was read that isn't durable.
+    #[must_use]
+    pub fn has_batches(&self) -> bool {
+        self.partitions.values().any(Partition::has_batches)
+    }
+
     /// Whether it is still to be found out, or committed, where some partition begins.
     #[must_use]
     pub fn has_unbegun(&self) -> bool {

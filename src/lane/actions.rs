@@ -193,6 +193,7 @@ impl Lane<'_> {
     }
 
     fn abandon(&mut self, partition: &TopicPartition) {
+        self.left_behind |= self.shared.stop.is_cancelled() && self.has_unstored(partition);
         if let Some((publish, job)) = self.publishing.under_way.remove(partition) {
             tracing::warn!(%partition, first = %publish.first, end = %publish.end, "batch abandoned");
             job.abort();
@@ -200,6 +201,11 @@ impl Lane<'_> {
         self.publishing.stored.remove(partition);
         self.forget(partition);
         self.sealing.abandon(partition);
+    }
+
+    fn has_unstored(&self, partition: &TopicPartition) -> bool {
+        let filling = self.held.get(partition).is_some_and(|held| held.batch.is_some());
+        filling || self.publishing.under_way.contains_key(partition) || self.sealing.holds(partition)
     }
 
     fn report_lost(&self, partition: &TopicPartition, first: Offset, end: Offset) {

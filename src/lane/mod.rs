@@ -125,6 +125,8 @@ struct Lane<'s> {
     lost: Arc<AtomicBool>,
     rejoin_at: Option<Duration>,
     leaving: bool,
+    /// Something was read that isn't stored and committed although the process ends.
+    left_behind: bool,
     /// Not a member of the group: not yet, or not any more.
     outside: bool,
     report_at: Duration,
@@ -171,6 +173,7 @@ impl<'s> Lane<'s> {
             lost: Arc::default(),
             rejoin_at: None,
             leaving: false,
+            left_behind: false,
             outside: true,
             report_at: Duration::ZERO,
             trouble: shared.troubles.open(Dependency::Kafka),
@@ -190,6 +193,11 @@ impl<'s> Lane<'s> {
         }
         self.status.membership(Membership::Leaving);
         self.status.partitions(Vec::new());
+        if self.left_behind || self.core.has_batches() {
+            return Err(
+                "not all that was read could be stored in time; its next owner reads it again".to_owned()
+            );
+        }
         Ok(())
     }
 

@@ -30,6 +30,11 @@ impl Sealing {
         Some(self.closed.swap_remove(index).1)
     }
 
+    /// Whether there is a batch of `partition`.
+    pub(super) fn holds(&self, partition: &TopicPartition) -> bool {
+        self.closing.iter().chain(&self.closed).any(|(of, _)| of == partition)
+    }
+
     /// Drops everything of `partition`.
     pub(super) fn abandon(&mut self, partition: &TopicPartition) {
         self.closing.retain(|(of, _)| of != partition);

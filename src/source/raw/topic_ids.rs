@@ -6,6 +6,7 @@ use std::ptr;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::metadata::MetadataBroker;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka_sys as sys;
 
@@ -25,7 +26,7 @@ pub(in crate::source) fn topic_ids<C: ConsumerContext>(
     let metadata = consumer
         .fetch_metadata(topics.first().copied(), timeout)
         .map_err(|error| format!("metadata: {error}"))?;
-    let broker = metadata.brokers().first().map_or(-1, |broker| broker.id());
+    let broker = metadata.brokers().first().map_or(-1, MetadataBroker::id);
     let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(*topic).ok()).collect();
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
