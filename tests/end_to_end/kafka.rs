@@ -39,6 +39,28 @@ impl<'a> Kafka<'a> {
         created.into_iter().for_each(|result| drop(result.unwrap()));
     }
 
+    /// Deletes a topic, and waits until it is gone.
+    pub(crate) fn delete_topic(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let deleted = runtime.block_on(admin.delete_topics(&[topic], &AdminOptions::new())).unwrap();
+        deleted.into_iter().for_each(|result| drop(result.unwrap()));
+        wait_until(&format!("{topic} to be gone"), || {
+            let metadata = self.consumer("a-test").fetch_metadata(Some(topic), TIMEOUT).unwrap();
+            metadata.topics().first().is_none_or(|topic| topic.partitions().is_empty())
+        });
+    }
+
+    /// Deletes the records before `offset`, as retention does.
+    pub(crate) fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let deleted = runtime.block_on(admin.delete_records(&offsets, &AdminOptions::new())).unwrap();
+        deleted.elements().iter().for_each(|element| element.error().unwrap());
+    }
+
     /// Sets a topic's largest record batch, in bytes.
     pub(crate) fn limit_messages(&self, topic: &str, bytes: u32) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();

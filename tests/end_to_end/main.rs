@@ -24,6 +24,7 @@ mod lag;
 mod outages;
 mod patience;
 mod producer;
+mod rebalancing;
 mod registry_proxy;
 mod scene;
 mod settings;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         outages::TESTS,
         lag::TESTS,
         subscribing::TESTS,
+        rebalancing::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));

@@ -126,6 +126,16 @@ impl Valve {
         self.child.wait().unwrap();
     }
 
+    /// SIGSTOP: it does nothing until it is thawed.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     fn signal(&self, name: &str) {
         // Not reaped before `wait`, so the id is still this child's.
         let kill = format!("kill -{name} {}", self.child.id());
