@@ -81,7 +81,7 @@ pub async fn run(
     let sink = crate::sink::open(&config.sink).await.map_err(settings)?;
     let dead_letters = KafkaDeadLetters::open(&config).map_err(settings)?;
     let registry: Arc<dyn SchemaSource> = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
-    let offsets = Offsets::open(&config).map_err(settings)?;
+    let offsets = Offsets::open(&config).map_err(|error| settings(format!("kafka.properties: {error}")))?;
     let server = Server::bind(config.http_listen, Health::new(status.clone(), troubles.clone())).await;
     let server = server.map_err(settings)?;
 

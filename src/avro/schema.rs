@@ -99,7 +99,13 @@ fn check_top_level(schema: &Schema) -> Result<(), UnusableSchema> {
         Schema::Record(_) => Ok(()),
         Schema::Union(union) if union.variants().is_empty() => refused("this is an empty union".to_owned()),
         Schema::Union(union) => {
-            match union.variants().iter().find(|branch| !matches!(branch, Schema::Record(_))) {
+            // A branch may name a record that an earlier one defines.
+            let definitions = definitions(schema)?;
+            let mut branches = union.variants().iter().map(|branch| match branch {
+                Schema::Ref { name } => definitions.get(name).copied().unwrap_or(branch),
+                branch => branch,
+            });
+            match branches.find(|branch| !matches!(branch, Schema::Record(_))) {
                 None => Ok(()),
                 Some(branch) => refused(format!("this is a union with the branch {}", kind(branch))),
             }
@@ -125,6 +131,7 @@ fn kind(schema: &Schema) -> &'static str {
         Schema::Record(_) => "record",
         Schema::Enum(_) => "enum",
         Schema::Fixed(_) => "fixed",
+        Schema::Ref { .. } => "that names a type defined nowhere",
         Schema::Date | Schema::TimeMillis => "int (with a logical type)",
         _ => "long (with a logical type)",
     }

@@ -194,7 +194,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "`null`, `snappy`, `deflate[-N]` (1 to 12), `zstd[-N]` (1 to 22)",
         "how files are compressed",
     ),
-    preset("lanes", "cores", "a number from 1 to 256, or `cores`", "consumer threads"),
+    preset(
+        "lanes",
+        "cores",
+        "a number from 1 to 256, or `cores`; each needs 7.5 MiB of `memory.budget`",
+        "consumer threads; `cores` are as many as the memory allows",
+    ),
     preset(
         "memory.budget",
         "40 %",

@@ -112,8 +112,14 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
                 high = facts.high
             ));
         }
-        // A log that became shorter has nothing between its end and the committed offset that wasn't read.
-        OutOfRange::Earliest if first > facts.high => facts.high,
+        // From its end, or from its beginning? The one could leave records out, the other store them twice.
+        OutOfRange::Earliest if first > facts.high => {
+            return Decision::Hold(format!(
+                "its committed offset {first} is behind the end of its log, {high}: the log became shorter, and what was \
+                 written to it since can't be told from what was stored. With out_of_range = latest, it goes on at the end",
+                high = facts.high
+            ));
+        }
         OutOfRange::Earliest => facts.low,
         OutOfRange::Latest => facts.high,
     };
@@ -204,9 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn given_the_log_became_shorter_then_it_goes_on_at_its_end() {
+    fn given_the_log_became_shorter_then_it_is_held_unless_it_shall_go_on_at_the_end() {
         let facts = committed_at(60);
-        let (metadata, _, lost) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Earliest)));
+        let earliest = decide(0, &facts, policy(Start::Earliest, OutOfRange::Earliest));
+        assert!(matches!(earliest, Decision::Hold(_)));
+        let (metadata, _, lost) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Latest)));
         assert_eq!((metadata.first, lost), (Offset(50), None));
     }
 

@@ -69,6 +69,37 @@ impl Reason {
     }
 }
 
+/// The most bytes of dead letters that are on their way at once.
+pub(crate) const MAX_IN_FLIGHT: usize = 8 << 20;
+
+/// The longest `exception`, in bytes: what it quotes may come from anyone.
+const MAX_EXCEPTION: usize = 1_000;
+
+/// `letters` in runs of at most 8 MiB, each of at least one letter.
+pub(crate) fn groups(letters: &[DeadLetter]) -> impl Iterator<Item = &[DeadLetter]> {
+    let mut rest = letters;
+    std::iter::from_fn(move || {
+        let mut bytes = 0_usize;
+        let fitting = rest.iter().take_while(|letter| {
+            bytes = bytes.saturating_add(letter.size());
+            bytes <= MAX_IN_FLIGHT
+        });
+        let count = fitting.count().max(1);
+        let (group, remaining) = rest.split_at_checked(count)?;
+        rest = remaining;
+        Some(group)
+    })
+}
+
+/// `exception`, cut to what a dead letter may carry.
+pub(crate) fn bounded(mut exception: String) -> String {
+    if exception.len() > MAX_EXCEPTION {
+        exception.truncate(exception.floor_char_boundary(MAX_EXCEPTION));
+        exception.push('…');
+    }
+    exception
+}
+
 /// One record that can never be stored, as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {

@@ -24,7 +24,8 @@ use tokio::task::spawn_blocking;
 use super::envelope::Envelope;
 use super::{DeadLetter, DeadLetters, DeadLettersUnavailable};
 use crate::config::{Config, KafkaConfig};
-use crate::source::client::client_config;
+use crate::dead_letter::groups;
+use crate::source::client::{client_config, reason};
 use crate::types::UnixMillis;
 
 /// The record header with the letter's id.
@@ -39,10 +40,6 @@ const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest message, after compression, that a topic made by valve takes: in base64 a record of any usual size is
 /// larger than the broker's default of 1 MiB. Brokers refuse requests beyond 100 MiB.
 const TOPIC_MAX_MESSAGE_BYTES: &str = "67108864";
-
-/// Letters of how many bytes may be with the client at a time; a larger one goes alone. Their messages take a
-/// third more.
-const MAX_IN_FLIGHT: usize = 8 << 20;
 
 /// The dead-letter topic of one valve.
 pub struct KafkaDeadLetters {
@@ -180,22 +177,6 @@ impl fmt::Debug for KafkaDeadLetters {
     }
 }
 
-/// `letters` in runs of at most [`MAX_IN_FLIGHT`] bytes, each of at least one letter.
-fn groups(letters: &[DeadLetter]) -> impl Iterator<Item = &[DeadLetter]> {
-    let mut rest = letters;
-    std::iter::from_fn(move || {
-        let mut bytes = 0_usize;
-        let fitting = rest.iter().take_while(|letter| {
-            bytes = bytes.saturating_add(letter.size());
-            bytes <= MAX_IN_FLIGHT
-        });
-        let count = fitting.count().max(1);
-        let (group, remaining) = rest.split_at_checked(count)?;
-        rest = remaining;
-        Some(group)
-    })
-}
-
 /// A producer whose letters are acknowledged by all in-sync replicas or fail within `timeout`. What doesn't bear on
 /// that can be set under `kafka.properties`.
 fn producer(
@@ -215,6 +196,8 @@ fn producer(
         }
     }
     config.set("acks", "all").set("enable.idempotence", "true");
+    // Looking the topic up would otherwise create it, with a limit of its own that is too small.
+    config.set("allow.auto.create.topics", "false");
     config.set("message.timeout.ms", timeout.as_millis().to_string());
     config.create_with_context(last_error.clone())
 }
@@ -251,14 +234,6 @@ fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
 /// A blocking task's result; the task's own failure (a runtime that shuts down) is a cancelled call.
 fn flatten<T>(joined: Result<Result<T, KafkaError>, tokio::task::JoinError>) -> Result<T, KafkaError> {
     joined.unwrap_or(Err(KafkaError::Canceled))
-}
-
-/// What the client says, without the value of a property, which may be a secret.
-fn reason(error: &KafkaError) -> String {
-    match error {
-        KafkaError::ClientConfig(_, description, property, _) => format!("{property}: {description}"),
-        _ => error.to_string(),
-    }
 }
 
 /// Whether the client only says that it has waited in vain, not for what.

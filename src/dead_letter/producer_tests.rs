@@ -14,6 +14,7 @@ use rdkafka_sys::types::RDKafkaRespErr;
 
 use super::*;
 use crate::config::Secret;
+use crate::dead_letter::MAX_IN_FLIGHT;
 use crate::dead_letter::envelope::letter_at;
 
 type Broker = MockCluster<'static, DefaultProducerContext>;

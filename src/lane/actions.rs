@@ -152,11 +152,19 @@ impl Lane<'_> {
         let Some(batch) = self.sealing.take(publish.batch) else { return };
         let (publisher, lost) = (self.shared.publisher.clone(), Arc::clone(&self.lost));
         let (answers, task) = (self.answers.0.clone(), publish.clone());
-        let job = self.shared.runtime.spawn(async move {
-            let result = publisher.publish(batch, &task, &lost).await;
-            drop(answers.send(Answer::Published(task.partition, task.batch, result)));
+        let (partition, id) = (publish.partition.clone(), publish.batch);
+        let job = self.shared.runtime.spawn(async move { publisher.publish(batch, &task, &lost).await });
+        self.publishing.under_way.insert(partition.clone(), (publish, job.abort_handle()));
+        self.shared.runtime.spawn(async move {
+            let result = match job.await {
+                Ok(result) => result,
+                Err(ended) if ended.is_cancelled() => return,
+                Err(_) => {
+                    Err("publishing it panicked, which is a bug in valve; the log says where".to_owned())
+                }
+            };
+            drop(answers.send(Answer::Published(partition, id, result)));
         });
-        self.publishing.under_way.insert(publish.partition.clone(), (publish, job.abort_handle()));
     }
 
     pub(super) fn published(

@@ -120,9 +120,10 @@ impl Batch {
         self.account.held()
     }
 
-    /// The compressed bytes so far; an unfinished block counts as if it couldn't be compressed.
+    /// The bytes that are to be stored so far: compressed blocks, an unfinished one as if it couldn't be compressed, and
+    /// dead letters.
     pub(super) fn bytes(&self) -> u64 {
-        self.file_bytes
+        self.file_bytes + self.letter_memory as u64
     }
 
     /// Closes the next file that isn't closed; `false` when all are.

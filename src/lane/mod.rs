@@ -46,6 +46,8 @@ use crate::types::{Offset, SchemaId, TopicPartition};
 const TAKE: usize = 2_000;
 /// How long a turn waits for records when there is nothing else to do.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// How long one turn may place records: that can be slow under a codec that is.
+const PLACE_SLICE: Duration = Duration::from_millis(250);
 /// How often positions are looked at and the lane's state is published.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// How long a trouble that the client reported stands when nothing more is heard of it.
@@ -115,6 +117,10 @@ struct Lane<'s> {
     sealing: Sealing,
     publishing: Publishing,
     commits: Vec<Commit>,
+    /// When this turn stops placing records.
+    place_until: Duration,
+    /// The partition whose turn it is among those with records put aside.
+    next_ready: Option<TopicPartition>,
     /// What is to be fetched from the end of this turn on.
     to_begin: Vec<(TopicPartition, Offset)>,
     /// The questions where partitions begin that are still wanted.
@@ -131,6 +137,7 @@ struct Lane<'s> {
     outside: bool,
     report_at: Duration,
     trouble: Trouble,
+    commit_trouble: Trouble,
     trouble_until: Duration,
     status: LaneStatus,
     /// What librdkafka's fetches, the compressor and the records put aside take.
@@ -166,6 +173,8 @@ impl<'s> Lane<'s> {
             sealing: Sealing::default(),
             publishing: Publishing::default(),
             commits: Vec::new(),
+            place_until: Duration::ZERO,
+            next_ready: None,
             to_begin: Vec::new(),
             asked: BTreeMap::new(),
             answers: mpsc::channel(),
@@ -177,6 +186,7 @@ impl<'s> Lane<'s> {
             outside: true,
             report_at: Duration::ZERO,
             trouble: shared.troubles.open(Dependency::Kafka),
+            commit_trouble: shared.troubles.open(Dependency::Kafka),
             trouble_until: Duration::ZERO,
             status: shared.status.lane(index),
             reserve: shared.budget.account(),
@@ -221,6 +231,7 @@ impl<'s> Lane<'s> {
             self.handle(Event::Shutdown);
         }
         self.keep_subscription()?;
+        self.place_until = self.shared.clock.monotonic() + PLACE_SLICE;
         self.take();
         self.seal_a_slice();
         self.report();
@@ -260,9 +271,9 @@ impl<'s> Lane<'s> {
             SourceEvent::Committed(answers) => {
                 for (partition, answer) in answers {
                     match &answer {
-                        core::CommitAnswer::Accepted => self.trouble.clear(),
+                        core::CommitAnswer::Accepted => self.commit_trouble.clear(),
                         core::CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
-                        other => self.kafka_trouble(format!("offset commit of {partition}: {other:?}")),
+                        other => self.commit_trouble.set(format!("offset commit of {partition}: {other:?}")),
                     }
                     self.handle(Event::Committed { partition, answer });
                 }

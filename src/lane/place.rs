@@ -10,7 +10,7 @@ use crate::avro::wire;
 use crate::config::Config;
 use crate::core::batch::SealReason;
 use crate::core::layout::{Hour, NullPolicy};
-use crate::dead_letter::{DeadLetter, Reason};
+use crate::dead_letter::{DeadLetter, Reason, bounded};
 use crate::source::Record;
 use crate::types::{SchemaId, TopicPartition};
 
@@ -122,6 +122,6 @@ fn dead_letter(
         value: record.value().map(Bytes::copy_from_slice),
         schema_id,
         reason,
-        exception,
+        exception: bounded(exception),
     }
 }

@@ -1,5 +1,5 @@
 //! Makes a batch durable: stores its files and produces its dead letters. Runs on the async runtime, takes as long as
-//! the world takes, and can be repeated or dropped at any point.
+//! the world takes, and can be dropped at any point.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,15 +15,15 @@ use crate::core::Publish;
 use crate::core::identity::{Identity, sync_marker};
 use crate::core::intent::Layout;
 use crate::core::layout::FilePlace;
-use crate::dead_letter::DeadLetters;
+use crate::dead_letter::{DeadLetters, groups};
 use crate::retry::until_done;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{DIGEST_IN_HEADER, Sink, SinkError};
 use crate::telemetry::troubles::{Dependency, Troubles};
 
 /// How many files of one batch are being stored at once.
 const AT_ONCE: usize = 8;
 
-/// How long one try at a batch's dead letters may take.
+/// How long one try at a group of dead letters may take.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What every lane publishes through.
@@ -39,7 +39,7 @@ pub(crate) struct Publisher {
 }
 
 /// One file of the batch, and where it goes.
-struct Placed {
+struct Addressed {
     key: String,
     sync: [u8; 16],
     metadata: Vec<(&'static str, String)>,
@@ -61,11 +61,12 @@ impl Publisher {
         let (letters, files, _account) = batch.into_parts();
         let stored = self.store(self.place(files, publish, letters.len() as u64), lost);
         let produced = async {
-            if !letters.is_empty() {
-                let what = format!("{} dead letters of {}", letters.len(), publish.partition);
+            // What is acknowledged isn't produced again when a later one fails.
+            for group in groups(&letters) {
+                let what = format!("dead letters of {}", publish.partition);
                 let attempt = || async {
                     while_owned(lost).await;
-                    self.dead_letters.store(&letters, publish.instant).await
+                    self.dead_letters.store(group, publish.instant).await
                 };
                 let dependency = Dependency::DeadLetterTopic;
                 until_done(&self.troubles, dependency, &what, DEAD_LETTER_TIMEOUT, attempt).await;
@@ -76,8 +77,8 @@ impl Publisher {
         Ok(bytes)
     }
 
-    async fn store(&self, files: Vec<Placed>, lost: &AtomicBool) -> Result<u64, SinkError> {
-        let store = |placed: Placed| async move {
+    async fn store(&self, files: Vec<Addressed>, lost: &AtomicBool) -> Result<u64, SinkError> {
+        let store = |placed: Addressed| async move {
             while_owned(lost).await;
             let digest = placed.file.file.digest();
             let header = Header {
@@ -96,19 +97,19 @@ impl Publisher {
     }
 
     /// Gives each file its key and what its header says. The first one lists all, the others name the first.
-    fn place(&self, files: Vec<HourFile>, publish: &Publish, dead_letters: u64) -> Vec<Placed> {
+    fn place(&self, files: Vec<HourFile>, publish: &Publish, dead_letters: u64) -> Vec<Addressed> {
         let identity =
             Identity { valve: &self.config.name, cluster: &self.cluster, metadata: &publish.metadata };
         let topic = &*publish.partition.topic;
         let mut list = Vec::with_capacity(files.len());
-        let mut placed: Vec<Placed> = Vec::with_capacity(files.len());
+        let mut placed: Vec<Addressed> = Vec::with_capacity(files.len());
         for file in files {
             let (hour, schema, count) = (file.hour, file.schema.id(), file.file.rows());
             let uuid = identity.uuid(hour, schema);
             let place = FilePlace { topic, hour, count, uuid };
             let key = self.config.layout.key.key(&self.layout.prefix, &place);
             list.push(json!([key, count, file.file.digest().to_string()]));
-            placed.push(Placed {
+            placed.push(Addressed {
                 key,
                 sync: sync_marker(uuid),
                 metadata: self.describe(publish, &file),
@@ -144,13 +145,10 @@ impl Publisher {
             ("valve.hour", file.hour.to_string()),
             ("valve.schema_id", file.schema.id().to_string()),
             ("valve.rows", file.file.rows().to_string()),
-            (HEADER_DIGEST, file.file.digest().to_string()),
+            (DIGEST_IN_HEADER, file.file.digest().to_string()),
         ]
     }
 }
-
-/// The digest's name in a file's header.
-const HEADER_DIGEST: &str = "valve.digest";
 
 /// Goes on for ever once the partition is somebody else's: the lane drops the batch, and this with it.
 async fn while_owned(lost: &AtomicBool) {

@@ -11,13 +11,12 @@ use super::place::{Placed, Placer};
 use super::{Answer, IDLE_WAIT, Lane, TAKE};
 use crate::core::batch::{Run, SealReason};
 use crate::core::{Event, Filling};
+use crate::registry::cache::Lookup;
 use crate::source::{PartitionError, Record};
 use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// The most records between two looks at the clock and two words to the core.
 const RUN: u64 = 256;
-/// How long one partition's records may keep a turn: placing can be slow under a codec that is.
-const PLACE_SLICE: Duration = Duration::from_millis(200);
 
 impl<'s> Lane<'s> {
     /// Takes records and places them, as far as they can be.
@@ -86,7 +85,16 @@ impl<'s> Lane<'s> {
 
     /// Goes on with records that had to wait.
     pub(super) fn place_stashed(&mut self) {
-        for partition in self.ready() {
+        let mut ready = self.ready();
+        // Time may not suffice for all: each turn begins where the last one had to stop.
+        let begin =
+            self.next_ready.take().map_or(0, |next| ready.partition_point(|partition| *partition < next));
+        ready.rotate_left(begin);
+        for partition in ready {
+            if self.shared.clock.monotonic() >= self.place_until {
+                self.next_ready = Some(partition);
+                return;
+            }
             let Some(held) = self.held.get_mut(&partition) else { continue };
             let mut stash = std::mem::take(&mut held.stash);
             let mut records = std::iter::from_fn(|| stash.pop_front());
@@ -100,7 +108,6 @@ impl<'s> Lane<'s> {
 
     /// Places `records`, all of `partition`, until they end or one can't be placed; that one goes to the stash.
     fn place(&mut self, partition: &TopicPartition, records: &mut dyn Iterator<Item = Record<'s>>) {
-        let until = self.shared.clock.monotonic() + PLACE_SLICE;
         let mut next = records.next();
         while let Some(record) = next.take() {
             if let Some(error) = record.error() {
@@ -108,7 +115,7 @@ impl<'s> Lane<'s> {
                 next = records.next();
                 continue;
             }
-            if self.shared.clock.monotonic() >= until {
+            if self.shared.clock.monotonic() >= self.place_until {
                 return self.put_back(partition, record);
             }
             let Some(filling) = self.core.fill(partition, self.now()) else {
@@ -166,8 +173,13 @@ impl<'s> Lane<'s> {
         }
         self.lookups.push(id);
         let (schemas, answers) = (self.shared.schemas.clone(), self.answers.0.clone());
+        let asked = self.shared.runtime.spawn(async move { schemas.lookup(id).await });
         self.shared.runtime.spawn(async move {
-            let lookup = schemas.lookup(id).await;
+            let lookup = match asked.await {
+                Ok(lookup) => lookup,
+                Err(ended) if ended.is_cancelled() => return,
+                Err(_) => Lookup::Unusable("valve panicked on its text".into()),
+            };
             // A lane that has ended needs no answer.
             drop(answers.send(Answer::Schema(id, lookup)));
         });

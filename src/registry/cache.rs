@@ -32,7 +32,7 @@ use crate::types::SchemaId;
 /// For how many ids it is remembered since when they have been unknown: there are 2^32 for a hostile producer.
 const MAX_DOUBTS: usize = 10_000;
 /// For how long after the last 40403.
-const DOUBT_KEPT: Duration = Duration::from_secs(3600);
+const DOUBT_KEPT: Duration = Duration::from_secs(120);
 
 /// What is behind a schema id.
 #[derive(Clone, Debug)]

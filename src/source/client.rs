@@ -2,6 +2,7 @@
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 
 use crate::config::KafkaConfig;
 
@@ -16,6 +17,14 @@ pub(crate) fn client_config(kafka: &KafkaConfig) -> ClientConfig {
         config.set(property, value.reveal());
     }
     config
+}
+
+/// What the client says, without the value of a property, which may be a secret.
+pub(crate) fn reason(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, description, property, _) => format!("{property}: {description}"),
+        _ => error.to_string(),
+    }
 }
 
 /// Hands a line of librdkafka's own log to ours, under the target `rdkafka`.

@@ -18,7 +18,7 @@ pub(crate) use self::raw::take::{Record, TopicHandle};
 
 /// What the Kafka client refused or couldn't do, in its own words.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error("{}", client::reason(.0))]
 pub(crate) struct SourceError(KafkaError);
 
 impl From<KafkaError> for SourceError {

@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
+use super::SourceError;
 use super::client::client_config;
 use super::raw::topic_ids::topic_ids;
 use crate::config::{Config, Isolation, Start};
@@ -48,7 +49,7 @@ impl Offsets {
     ///
     /// # Errors
     /// When librdkafka refuses a property; the reason names it.
-    pub(crate) fn open(config: &Config) -> KafkaResult<Self> {
+    pub(crate) fn open(config: &Config) -> Result<Self, SourceError> {
         let isolation = match config.group.isolation {
             Isolation::ReadCommitted => "read_committed",
             Isolation::ReadUncommitted => "read_uncommitted",

@@ -34,7 +34,8 @@ impl Health {
         Self { status, troubles }
     }
 
-    /// Why the process doesn't live: one line per lane that hasn't polled for ten seconds. A lane that is leaving may
+    /// Why the process doesn't live: one line per lane that has begun to poll and hasn't for ten seconds. (The lanes begin
+    /// once the cluster can be reached: waiting for that is life, and a restart no cure.) A lane that is leaving may
     /// have ended; the deadline of the shutdown watches over it.
     #[must_use]
     pub fn dead_because(&self) -> Vec<String> {
@@ -42,7 +43,7 @@ impl Health {
         let lanes = self.status.last_polled().into_iter().zip(self.status.memberships()).enumerate();
         lanes
             .filter_map(|(lane, (polled, membership))| {
-                let silent = now.saturating_sub(polled);
+                let silent = now.saturating_sub(polled?);
                 (silent > POLL_LIMIT && membership != Membership::Leaving)
                     .then(|| format!("lane {lane}: hasn't polled Kafka for {} s", silent.as_secs()))
             })
@@ -174,7 +175,10 @@ mod tests {
     #[tokio::test]
     async fn given_a_lane_that_stops_polling_then_livez_names_it() {
         let running = Running::start().await;
+        // Before their first poll the lanes wait for the cluster, for however long.
+        running.clock.advance(Duration::from_secs(60));
         assert_eq!(running.get("/livez").await, ok());
+        running.lanes.iter().for_each(LaneStatus::polled);
         running.clock.advance(Duration::from_secs(10));
         assert_eq!(running.get("/livez").await, ok());
         running.lanes[0].polled();

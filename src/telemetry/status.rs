@@ -67,6 +67,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
 }
 
+/// No time of the monotonic clock: the lane hasn't polled yet.
+const NEVER: u64 = u64::MAX;
+
 /// What one lane reports.
 #[derive(Debug)]
 struct Lane {
@@ -83,12 +86,11 @@ struct Reported {
 }
 
 impl Status {
-    /// Nothing done yet, by `lanes` lanes that are all joining. A lane's first poll counts from now.
+    /// Nothing done yet, by `lanes` lanes that are all joining.
     #[must_use]
     pub fn new(lanes: usize, clock: Arc<dyn Clock>) -> Self {
-        let now = millis(clock.monotonic());
         let lane = || Lane {
-            polled: AtomicU64::new(now),
+            polled: AtomicU64::new(NEVER),
             reported: Mutex::new(Reported {
                 membership: Membership::Joining,
                 partitions: Vec::new(),
@@ -185,12 +187,9 @@ impl Status {
     /// When each lane last polled its consumer, by [`Clock::monotonic`], in the lanes' order; before the first
     /// poll, when this was made.
     #[must_use]
-    pub fn last_polled(&self) -> Vec<Duration> {
-        self.inner
-            .lanes
-            .iter()
-            .map(|lane| Duration::from_millis(lane.polled.load(Ordering::Relaxed)))
-            .collect()
+    pub fn last_polled(&self) -> Vec<Option<Duration>> {
+        let polled = self.inner.lanes.iter().map(|lane| lane.polled.load(Ordering::Relaxed));
+        polled.map(|polled| (polled != NEVER).then(|| Duration::from_millis(polled))).collect()
     }
 
     /// The clock that [`Status::last_polled`] is read from.

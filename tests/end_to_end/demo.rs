@@ -3,12 +3,26 @@
 use regex::Regex;
 
 use crate::files;
+use crate::patience::wait_until;
 use crate::stack::Stack;
 use crate::valve::{Settings, Valve};
 use crate::{Test, tests};
 
-pub(crate) const TESTS: &[Test<fn(&Stack)>] =
-    tests![given_a_demo_of_so_many_events_then_it_ends_well_and_fastavro_reads_its_files];
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
+    given_a_demo_of_so_many_events_then_it_ends_well_and_fastavro_reads_its_files,
+    given_ctrl_c_in_a_demo_then_it_stores_what_it_generated_verifies_it_and_ends_well,
+];
+
+fn given_ctrl_c_in_a_demo_then_it_stores_what_it_generated_verifies_it_and_ends_well(_: &Stack) {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let arguments = ["demo", "--rate", "1000", "--out", out.to_str().unwrap()];
+    let mut valve = Valve::start(&arguments, &Settings::none());
+    wait_until("the first files", || out.join("orders").exists());
+    valve.interrupt();
+    assert_eq!(valve.exit_code(), Some(0), "{}", valve.output());
+    assert!(valve.output().contains("VERIFIED"), "{}", valve.output());
+}
 
 fn given_a_demo_of_so_many_events_then_it_ends_well_and_fastavro_reads_its_files(stack: &Stack) {
     let directory = tempfile::tempdir().unwrap();

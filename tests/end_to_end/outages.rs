@@ -17,7 +17,18 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_bucket_that_doesnt_exist_then_valve_waits_until_it_does,
     given_credentials_that_are_wrong_then_nothing_is_committed_and_readyz_says_why,
     given_a_registry_that_isnt_there_at_the_start_then_valve_waits_and_says_so,
+    given_a_kafka_that_isnt_there_at_the_start_then_valve_lives_and_says_so,
 ];
+
+fn given_a_kafka_that_isnt_there_at_the_start_then_valve_lives_and_says_so(stack: &Stack) {
+    let scene = Scene::new(stack, 1);
+    let mut valve = Valve::run(&scene.settings().with("VALVE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1"));
+    valve.wait_unready("kafka");
+    // Longer than a lane may be silent: the lanes haven't begun.
+    stays("living", Duration::from_secs(12), || valve.get("/livez").0 == 200);
+    valve.terminate();
+    assert_eq!(valve.exit_code(), Some(0), "nothing was read");
+}
 
 fn given_a_registry_that_answers_500_then_valve_waits_and_says_so(stack: &Stack) {
     recovers_from(stack, Mode::Fail);

@@ -120,6 +120,11 @@ impl Valve {
         self.signal("TERM");
     }
 
+    /// SIGINT, as Ctrl-C sends it.
+    pub(crate) fn interrupt(&self) {
+        self.signal("INT");
+    }
+
     /// SIGKILL: a crash.
     pub(crate) fn crash(mut self) {
         self.child.kill().unwrap();

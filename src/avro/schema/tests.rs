@@ -1,4 +1,6 @@
 use super::*;
+use crate::avro::program::Program;
+use crate::avro::timestamp::TimestampRules;
 
 fn schema(text: &str) -> Result<WriterSchema, UnusableSchema> {
     WriterSchema::new(SchemaId(7), text)
@@ -57,6 +59,24 @@ fn given_a_union_of_records_then_it_is_usable() {
     let other = r#"{"type":"record","name":"B","fields":[{"name":"a","type":"A"}]}"#;
     assert!(schema(&format!("[{one},{other}]")).is_ok());
     assert!(schema(&format!(r#"{{"type":[{one},{other}]}}"#)).is_ok());
+}
+
+#[test]
+fn given_a_union_whose_branch_names_a_record_of_an_earlier_one_then_its_records_are_walked() {
+    let text = r#"[{"type":"record","name":"A","namespace":"e","fields":[
+        {"name":"b","type":{"type":"record","name":"B","fields":[{"name":"x","type":"int"}]}}]},"e.B"]"#;
+    let schema = schema(text).unwrap();
+    let rules = TimestampRules::new(vec!["kafka".parse().unwrap()], (1970, 2100)).unwrap();
+    let program = Program::compile(&schema, &rules).unwrap();
+    assert!(program.walk(&[0, 2]).is_ok() && program.walk(&[2, 2]).is_ok());
+    assert!(program.walk(&[4, 2]).is_err());
+}
+
+#[test]
+fn given_a_union_whose_branch_names_another_type_of_an_earlier_one_then_it_is_refused() {
+    let text = r#"[{"type":"record","name":"A","fields":[
+        {"name":"e","type":{"type":"enum","name":"E","symbols":["X"]}}]},"E"]"#;
+    assert!(refusal(text).contains("the branch enum"));
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn given_values_that_are_wrong_then_the_setting_is_named_with_the_reason() {
         ("codec", "'zstd-99'", ""),
         ("lanes", "0", "at least 1"),
         ("lanes", "257", "at most 256"),
+        ("lanes", "256", "has room for the fetches of"),
         ("memory.budget", "'8 GiB'", "4096 MiB that this process may use"),
         ("memory.budget", "'99 %'", "1 to 95"),
         ("memory.budget", "'64 MiB'", "need 72 MiB"),

@@ -43,6 +43,10 @@ const OWNED: &[Owned] = &[
     owned("enable.partition.eof", "valve decides whether it hears of a partition's end", REMOVE),
     owned("acks", "a dead letter counts only when all replicas have it", REMOVE),
     owned("request.required.acks", "a dead letter counts only when all replicas have it", REMOVE),
+    owned("enable.idempotence", "a dead letter must not be repeated by the client", REMOVE),
+    owned("delivery.report.only.error", "a dead letter counts only when it is acknowledged", REMOVE),
+    owned("message.timeout.ms", "valve decides when a dead letter is tried again", REMOVE),
+    owned("delivery.timeout.ms", "valve decides when a dead letter is tried again", REMOVE),
     owned("transactional.id", "dead letters are not sent in transactions", REMOVE),
 ];
 

@@ -72,8 +72,8 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let group: Option<GroupConfig> = kafka::group(settings);
     let rebalance_grace = kafka::rebalance_grace(settings);
     let codec = settings.required("codec", |text| text.trim().parse().map_err(Problem::from));
-    let lanes = settings.required("lanes", |text| lanes(text, machine.cores));
     let memory_budget = memory_budget(settings, batch.as_ref(), machine.memory);
+    let lanes = settings.required("lanes", |text| lanes(text, machine.cores, memory_budget));
     let nulls = settings.required("nulls", |text| {
         choice(text, &[("skip", NullPolicy::Skip), ("deadletter", NullPolicy::DeadLetter)])
     });
@@ -185,11 +185,21 @@ fn layout(settings: &mut Checker) -> Option<LayoutConfig> {
     Some(LayoutConfig { key: key?, granularity: granularity? })
 }
 
-fn lanes(text: &str, cores: usize) -> Result<usize, Problem> {
-    match text.trim() {
-        "cores" => Ok(cores.clamp(1, 256)),
-        number => narrow(within(integer(number)?, 1, 256)?),
+/// The least memory for which the budget can have a lane, in bytes: the smallest fetch queue takes 2.5 MiB, and all lanes'
+/// together shall take no more than a third.
+const MEMORY_PER_LANE: usize = 15 << 19;
+
+fn lanes(text: &str, cores: usize, memory_budget: Option<usize>) -> Result<usize, Problem> {
+    let most = (memory_budget.unwrap_or(usize::MAX) / MEMORY_PER_LANE).clamp(1, 256);
+    let number = match text.trim() {
+        "cores" => return Ok(cores.clamp(1, most)),
+        number => narrow(within(integer(number)?, 1, 256)?)?,
+    };
+    if number > most {
+        let sentence = format!("`memory.budget` has room for the fetches of {most}");
+        return Err(Problem::with_hint(sentence, "give more memory, or fewer lanes"));
     }
+    Ok(number)
 }
 
 fn memory_budget(settings: &mut Checker, batch: Option<&BatchLimits>, memory: u64) -> Option<usize> {
