@@ -301,7 +301,7 @@ impl SealedBatch {
             after.skipped += outcome.skipped;
             after.empty += self.first.distance_to(self.end).saturating_sub(self.records);
         } else {
-            after = Coverage { lost: after.lost, ..Coverage::starting(self.end) };
+            after = Coverage { lost: after.lost, released: after.released, ..Coverage::starting(self.end) };
         }
         after
     }

@@ -25,6 +25,9 @@ pub const MAX_UNKNOWN_IDS: usize = 64;
 /// A partition is held rather than let its coverage list more lost ranges than this.
 pub const MAX_LOST_RANGES: usize = 16;
 
+/// A batch isn't released while the coverage marks so many.
+pub const MAX_RELEASED: usize = 8;
+
 const PREFIX: &str = "v1:";
 
 /// The metadata of one commit.
@@ -60,6 +63,8 @@ pub struct Coverage {
     pub empty: u64,
     /// Ranges `[first, end)` that were gone before they were read; these stay.
     pub lost: Vec<(Offset, Offset)>,
+    /// Batches `[first, end)` that a person released without the proof that all of it is stored; these stay.
+    pub released: Vec<(Offset, Offset)>,
 }
 
 impl Coverage {
@@ -166,6 +171,7 @@ impl Layout {
             skipped: u64::MAX,
             empty: u64::MAX,
             lost: vec![(last, last); MAX_LOST_RANGES],
+            released: vec![(last, last); MAX_RELEASED],
         };
         let intent = Intent {
             end: last,
