@@ -293,6 +293,8 @@ pub enum Start {
     Earliest,
     /// Behind the last record that is there.
     Latest,
+    /// Where the files that this valve has stored of it end.
+    Stored,
 }
 
 /// `out_of_range`

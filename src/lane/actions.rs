@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
-use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
+use crate::core::{Action, CommitAnswer, Event, Publish, Remake, Ticket};
 use crate::retry::Backoff;
 use crate::source::SourceError;
 use crate::telemetry::status::{Committed, Membership};
@@ -46,6 +46,7 @@ impl Lane<'_> {
                 Action::Pause(partition) => self.try_kafka("pause", |lane| lane.source.pause(&partition)),
                 Action::Resume(partition) => self.try_kafka("resume", |lane| lane.source.resume(&partition)),
                 Action::Seal { partition, batch, reason } => self.seal(partition, batch, reason),
+                Action::Remake(remake) => self.refuse(remake),
                 Action::Publish(publish) => self.publish(publish),
                 Action::Finish { partition, batch, outcome, records } => {
                     self.finish(&partition, batch, outcome, records);
@@ -148,6 +149,11 @@ impl Lane<'_> {
         }
     }
 
+    fn refuse(&mut self, Remake { partition, batch, .. }: Remake) {
+        let reason = "a promised batch can't be made again yet".to_owned();
+        self.handle(Event::Refused { partition, batch, reason });
+    }
+
     fn publish(&mut self, publish: Publish) {
         let Some(batch) = self.sealing.take(publish.batch) else { return };
         let (publisher, lost) = (self.shared.publisher.clone(), Arc::clone(&self.lost));
@@ -232,8 +238,6 @@ impl Lane<'_> {
         for partition in partitions {
             self.forget(partition);
         }
-        // Without its partitions the client may forget a topic, and give its handle to another.
-        self.last = None;
         self.try_kafka("give up", |lane| lane.source.give_up(partitions));
         self.lost.store(false, Ordering::Relaxed);
         self.show_membership();

@@ -59,7 +59,7 @@ impl Publisher {
         lost: &AtomicBool,
     ) -> Result<u64, String> {
         let (letters, files, _account) = batch.into_parts();
-        let stored = self.store(self.place(files, publish, letters.len() as u64), lost);
+        let stored = self.store(self.place(files, publish), lost);
         let produced = async {
             // What is acknowledged isn't produced again when a later one fails.
             for group in groups(&letters) {
@@ -97,7 +97,7 @@ impl Publisher {
     }
 
     /// Gives each file its key and what its header says. The first one lists all, the others name the first.
-    fn place(&self, files: Vec<HourFile>, publish: &Publish, dead_letters: u64) -> Vec<Addressed> {
+    fn place(&self, files: Vec<HourFile>, publish: &Publish) -> Vec<Addressed> {
         let identity =
             Identity { valve: &self.config.name, cluster: &self.cluster, metadata: &publish.metadata };
         let topic = &*publish.partition.topic;
@@ -122,11 +122,12 @@ impl Publisher {
                 file.metadata.push(("valve.first_file", first_key.clone().unwrap_or_default()));
                 continue;
             }
-            let coverage = &publish.coverage;
-            let lost: Vec<_> = coverage.lost.iter().map(|(first, end)| json!([first, end])).collect();
-            file.metadata.push(("valve.dead_letters", (coverage.dead_letters + dead_letters).to_string()));
-            file.metadata.push(("valve.skipped", (coverage.skipped + publish.skipped).to_string()));
-            file.metadata.push(("valve.lost", json!(lost).to_string()));
+            let cover = &publish.cover;
+            file.metadata.push(("valve.dead_letters", cover.dead_letters.to_string()));
+            file.metadata.push(("valve.skipped", cover.skipped.to_string()));
+            file.metadata.push(("valve.empty", cover.empty.to_string()));
+            file.metadata.push(("valve.lost", json!(cover.lost).to_string()));
+            file.metadata.push(("valve.released", json!(cover.released).to_string()));
             file.metadata.push(("valve.files", json!(list).to_string()));
         }
         placed
@@ -140,7 +141,7 @@ impl Publisher {
             ("valve.partition", publish.partition.partition.to_string()),
             ("valve.first", publish.first.to_string()),
             ("valve.end", publish.end.to_string()),
-            ("valve.covered_from", publish.coverage.from.to_string()),
+            ("valve.covered_from", publish.cover.from.to_string()),
             ("valve.intent", publish.metadata.clone()),
             ("valve.hour", file.hour.to_string()),
             ("valve.schema_id", file.schema.id().to_string()),

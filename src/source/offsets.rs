@@ -17,7 +17,7 @@ use super::client::client_config;
 use super::raw::topic_ids::topic_ids;
 use crate::config::{Config, Isolation, Start};
 use crate::core::intent::{Found, Metadata};
-use crate::core::start::Facts;
+use crate::core::start::{Facts, Stored};
 use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
 
@@ -103,6 +103,7 @@ impl Offsets {
                 topic_id: topic.id,
                 partitions: topic.partitions,
                 partitions_at_start: topic.partitions_at_start,
+                stored: Stored::NotAsked,
             })
         };
         let facts = partitions.into_iter().map(|partition| {
@@ -148,7 +149,7 @@ impl Offsets {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             let partitions_at_start = match self.start {
                 Start::Latest => self.partitions_at_start(name, count)?,
-                Start::Earliest => None,
+                Start::Earliest | Start::Stored => None,
             };
             let facts = TopicFacts { id: ids.get(name).copied(), partitions: count, partitions_at_start };
             topics.insert(name.to_owned(), facts);
