@@ -1,6 +1,7 @@
 //! Valve: Avro events from Kafka, sorted by a timestamp inside each event into hourly partitions, stored as Avro
 //! container files, exactly once and in bounded memory.
 
+pub mod audit;
 pub mod avro;
 pub mod budget;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod registry;
 pub mod retry;
 pub mod sink;
 pub mod source;
+pub mod stored;
 pub mod telemetry;
 mod topics;
 pub mod types;
