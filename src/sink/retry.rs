@@ -1,5 +1,6 @@
 //! A store that is waited for: each call is repeated until it succeeds or only a person can help.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::patience::Patience;
-use super::{Body, Digest, ObjectInfo, Sink, SinkError, Stored};
+use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of};
 use crate::retry::until_final;
 use crate::telemetry::troubles::{Dependency, Troubles};
 
@@ -35,17 +36,22 @@ impl Retrying {
     pub fn with_patience(inner: Arc<dyn Sink>, troubles: Troubles, patience: Patience) -> Self {
         Self { inner, troubles, patience }
     }
+
+    /// Repeats a call that moves `len` bytes.
+    async fn wait<T, F, Fut>(&self, what: String, len: u64, attempt: F) -> Result<T, SinkError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, SinkError>>,
+    {
+        let timeout = self.patience.for_put(len);
+        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, attempt).await
+    }
 }
 
 #[async_trait]
 impl Sink for Retrying {
     async fn put(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
-        let what = format!("put {key}");
-        let timeout = self.patience.for_put(body.len());
-        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, || {
-            self.inner.put(key, digest, body.clone())
-        })
-        .await
+        self.wait(format!("put {key}"), body.len(), || self.inner.put(key, digest, body.clone())).await
     }
 
     async fn put_streaming(
@@ -58,12 +64,19 @@ impl Sink for Retrying {
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
-        let what = format!("look up {key}");
-        let timeout = self.patience.for_put(0);
-        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, || {
-            self.inner.head(key)
-        })
-        .await
+        self.wait(format!("look up {key}"), 0, || self.inner.head(key)).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
+        self.wait(format!("list {prefix}"), 0, || self.inner.list(prefix, after)).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        self.wait(format!("read {key}"), len_of(&range), || self.inner.read(key, range.clone())).await
+    }
+
+    async fn abort_uploads(&self, key: &str) -> Result<usize, SinkError> {
+        self.wait(format!("abort the uploads to {key}"), 0, || self.inner.abort_uploads(key)).await
     }
 }
 

@@ -16,6 +16,7 @@
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -41,9 +42,11 @@ use super::parts::{FIRST_PART, Parts};
 use super::patience::Patience;
 use super::pieces::Pieces;
 use super::refusal::{Meaning, Refusal};
-use super::{Body, DIGEST_METADATA, Digest, ObjectInfo, OpenError, Sink, SinkError, Stored, verdict};
+use super::{Body, DIGEST_METADATA, Digest, Listed, ObjectInfo, OpenError, Sink, SinkError, Stored, verdict};
 use crate::config::{S3Config, Secret};
 
+mod left_behind;
+mod reading;
 mod upload;
 
 use upload::Upload;
@@ -209,6 +212,18 @@ impl Sink for S3Sink {
                 Err(self.unavailable("look up", key, &refusal))
             }
         }
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
+        self.page(prefix, after).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        self.range_of(key, range).await
+    }
+
+    async fn abort_uploads(&self, key: &str) -> Result<usize, SinkError> {
+        self.abort_what_is_left(key).await
     }
 }
 
