@@ -39,7 +39,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (begin, end) = body.pieces().split_at(len);
-    let pieces = |pieces: &[Bytes]| stream::iter(pieces.to_vec().into_iter().map(Ok));
+    let pieces = |pieces: &[Bytes]| stream::iter(pieces.to_vec()).map(Ok);
     let pause = stream::once(async move {
         meanwhile.await;
         Ok(Bytes::new())
