@@ -21,6 +21,8 @@ use crate::core::start::Facts;
 use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
 
+pub(crate) mod group;
+
 /// How long one request to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
