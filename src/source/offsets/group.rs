@@ -45,9 +45,10 @@ impl Offsets {
             let committed =
                 self.committed(partitions).map_err(|error| format!("committed offsets: {error}"))?;
             for (partition, committed) in committed {
-                match committed.map_err(|error| format!("committed offset of {partition}: {error}"))? {
-                    Some(committed) => drop(group.committed.insert(partition, committed)),
-                    None => {}
+                let committed =
+                    committed.map_err(|error| format!("committed offset of {partition}: {error}"))?;
+                if let Some(committed) = committed {
+                    group.committed.insert(partition, committed);
                 }
             }
         }
