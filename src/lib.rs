@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod avro;
+pub(crate) mod batch;
 pub mod budget;
 pub mod cli;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod core;
 pub mod daemon;
 pub mod dead_letter;
 pub mod demo;
+pub(crate) mod fault_point;
 pub(crate) mod lane;
 pub mod memory;
 pub mod registry;
@@ -19,6 +21,7 @@ pub mod retry;
 pub mod sink;
 pub mod source;
 pub mod stored;
+pub(crate) mod takeover;
 pub mod telemetry;
 mod topics;
 pub mod types;

@@ -76,6 +76,12 @@ pub fn process_environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
 }
 
+/// Where a test wants the process to fail (`crate::fault_point`).
+#[cfg(feature = "fault-points")]
+pub(crate) fn fault_point() -> Option<String> {
+    process_environment().find(|(name, _)| name == "FAULT_POINT").map(|(_, value)| value)
+}
+
 /// Where this machine keeps temporary files.
 #[must_use]
 pub fn temporary_directory() -> PathBuf {
@@ -197,6 +203,17 @@ pub enum SinkConfig {
     },
 }
 
+impl SinkConfig {
+    /// `sink.prefix`
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::S3(s3) => &s3.prefix,
+            Self::Local { prefix, .. } => prefix,
+        }
+    }
+}
+
 /// `sink.*` for `sink.type = "s3"`
 #[derive(Clone, Debug)]
 pub struct S3Config {
@@ -293,6 +310,8 @@ pub enum Start {
     Earliest,
     /// Behind the last record that is there.
     Latest,
+    /// Where the files that this valve has stored of it end.
+    Stored,
 }
 
 /// `out_of_range`

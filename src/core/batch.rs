@@ -6,7 +6,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Now;
-use super::intent::{Coverage, MAX_UNKNOWN_IDS};
+use super::intent::{Coverage, Intent, Layout, MAX_UNKNOWN_IDS, RULES};
 use super::layout::{Granularity, Hour};
 use crate::config::BatchLimits;
 use crate::dead_letter::Reason;
@@ -94,17 +94,25 @@ pub struct Run {
     pub full: Option<SealReason>,
 }
 
-/// A batch that takes records.
+/// What is known of a batch from its opening to its end.
 #[derive(Clone, Debug)]
-pub(super) struct OpenBatch {
+pub(super) struct Batch {
     pub(super) id: BatchId,
     pub(super) first: Offset,
     pub(super) end: Offset,
     pub(super) instant: UnixMillis,
+    /// The Kafka timestamp of its first record.
     pub(super) oldest: Option<UnixMillis>,
     pub(super) records: u64,
+    /// The memory that it holds, in bytes.
     pub(super) memory: usize,
     pub(super) unknown_ids: BTreeSet<SchemaId>,
+}
+
+/// A batch that takes records.
+#[derive(Clone, Debug)]
+pub(super) struct OpenBatch {
+    pub(super) batch: Batch,
     bytes: u64,
     full: Option<SealReason>,
     opened: Duration,
@@ -113,7 +121,7 @@ pub(super) struct OpenBatch {
 
 impl OpenBatch {
     pub(super) fn new(id: BatchId, first: Offset, now: Now) -> Self {
-        Self {
+        let batch = Batch {
             id,
             first,
             end: first,
@@ -122,44 +130,43 @@ impl OpenBatch {
             records: 0,
             memory: 0,
             unknown_ids: BTreeSet::new(),
-            bytes: 0,
-            full: None,
-            opened: now.monotonic,
-            touched: now.monotonic,
-        }
+        };
+        Self { batch, bytes: 0, full: None, opened: now.monotonic, touched: now.monotonic }
     }
 
     pub(super) fn took(&mut self, run: &Run, now: Now) {
-        if self.records == 0 {
-            self.oldest = run.first_timestamp;
+        let batch = &mut self.batch;
+        if batch.records == 0 {
+            batch.oldest = run.first_timestamp;
         }
-        self.end = self.end.max(run.end);
-        self.records += run.records;
+        batch.end = batch.end.max(run.end);
+        batch.records += run.records;
+        batch.memory = run.memory;
         self.bytes = run.bytes;
-        self.memory = run.memory;
         self.full = run.full;
         self.touched = now.monotonic;
     }
 
     /// The position went past offsets without records.
     pub(super) fn reach(&mut self, position: Offset, now: Now) {
-        self.end = self.end.max(position);
+        self.batch.end = self.batch.end.max(position);
         self.touched = now.monotonic;
     }
 
     /// How many more records it takes.
     pub(super) fn room(&self, limits: &Limits) -> u64 {
-        limits.batch.max_records.saturating_sub(self.records)
+        limits.batch.max_records.saturating_sub(self.batch.records)
     }
 
-    /// Whether another id may be declared unknown in it.
-    pub(super) fn takes_unknown_id(&self) -> bool {
-        self.unknown_ids.len() < MAX_UNKNOWN_IDS
+    /// Declares `id` unknown for the rest of the batch; `false` if an intent couldn't name it.
+    pub(super) fn declare_unknown(&mut self, id: SchemaId) -> bool {
+        let ids = &mut self.batch.unknown_ids;
+        ids.contains(&id) || ids.len() < MAX_UNKNOWN_IDS && ids.insert(id)
     }
 
     /// Whether it covers nothing yet: it was opened for a record that still waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.end == self.first
+        self.batch.end == self.batch.first
     }
 
     /// Why it is to be sealed now, if it is.
@@ -169,7 +176,7 @@ impl OpenBatch {
         }
         let batch = &limits.batch;
         let hour_is_over =
-            |granularity| Hour::of(self.instant, granularity) != Hour::of(now.wall, granularity);
+            |granularity| Hour::of(self.batch.instant, granularity) != Hour::of(now.wall, granularity);
         if self.room(limits) == 0 {
             Some(SealReason::Records)
         } else if self.bytes >= batch.max_bytes {
@@ -254,23 +261,18 @@ impl Outcome {
 /// A batch that takes no more records, on its way to being durable.
 #[derive(Clone, Debug)]
 pub(super) struct SealedBatch {
-    pub(super) id: BatchId,
-    pub(super) first: Offset,
-    pub(super) end: Offset,
-    pub(super) instant: UnixMillis,
-    pub(super) oldest: Option<UnixMillis>,
-    pub(super) records: u64,
-    pub(super) memory: usize,
-    pub(super) unknown_ids: BTreeSet<SchemaId>,
+    pub(super) batch: Batch,
     pub(super) stage: Stage,
+    /// The digest that its outcome must have: an earlier owner promised it.
+    pub(super) promised: Option<u128>,
 }
 
 /// How far a sealed batch has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The lane finishes its last blocks.
+    /// The lane finishes its last blocks, or makes it again.
     Closing,
-    /// Its outcome is known.
+    /// Its outcome is known; its promise is still to be committed, if it isn't.
     Closed(Outcome),
     /// Its files are being stored and its dead letters produced.
     Publishing(Outcome),
@@ -280,30 +282,75 @@ pub(super) enum Stage {
 
 impl SealedBatch {
     pub(super) fn new(open: OpenBatch) -> Self {
-        Self {
-            id: open.id,
-            first: open.first,
-            end: open.end,
-            instant: open.instant,
-            oldest: open.oldest,
-            records: open.records,
-            memory: open.memory,
-            unknown_ids: open.unknown_ids,
-            stage: Stage::Closing,
+        Self { batch: open.batch, stage: Stage::Closing, promised: None }
+    }
+
+    /// The batch of `intent`, which begins at `first`, to be made again.
+    pub(super) fn promised(id: BatchId, first: Offset, intent: &Intent) -> Self {
+        let batch = Batch {
+            id,
+            first,
+            end: intent.end,
+            instant: intent.instant,
+            oldest: None,
+            records: 0,
+            memory: 0,
+            unknown_ids: intent.unknown_ids.iter().copied().collect(),
+        };
+        Self { batch, stage: Stage::Closing, promised: Some(intent.outcome) }
+    }
+
+    /// What makes `outcome` impossible, if anything: as much must have been dealt with as was read or promised.
+    pub(super) fn contradiction(&self, outcome: &Outcome) -> Option<String> {
+        let Batch { first, end, records, .. } = &self.batch;
+        match self.promised {
+            Some(promised) if promised != outcome.digest() => Some(format!(
+                "[{first}, {end}) was promised by an earlier owner, and made again it came out otherwise: {} rows in {} \
+                 files, {} dead letters, {} skipped. Records are gone (retention, compaction), or a schema changed under its \
+                 id. See `valve intents show`",
+                outcome.rows(),
+                outcome.files.len(),
+                outcome.dead_letter_count(),
+                outcome.skipped
+            )),
+            None if *records != outcome.records() => Some(format!(
+                "{records} records were read and {} dealt with: this is a bug in valve",
+                outcome.records()
+            )),
+            _ => None,
         }
     }
 
-    /// The coverage after it is committed, when it was `before`.
-    pub(super) fn covered(&self, before: &Coverage, outcome: &Outcome) -> Coverage {
-        let mut after = before.clone();
-        if outcome.files.is_empty() {
-            after.dead_letters += outcome.dead_letter_count();
-            after.skipped += outcome.skipped;
-            after.empty += self.first.distance_to(self.end).saturating_sub(self.records);
-        } else {
-            after = Coverage { lost: after.lost, released: after.released, ..Coverage::starting(self.end) };
+    /// The intent by which it is promised.
+    pub(super) fn intent(&self, layout: &Layout, outcome: &Outcome) -> Intent {
+        Intent {
+            end: self.batch.end,
+            instant: self.batch.instant,
+            rules: RULES,
+            layout: layout.clone(),
+            unknown_ids: self.batch.unknown_ids.iter().copied().collect(),
+            outcome: outcome.digest(),
         }
-        after
+    }
+
+    /// The cover that ends with it, when the coverage was `before`.
+    pub(super) fn cover(&self, before: &Coverage, outcome: &Outcome) -> Coverage {
+        let mut cover = before.clone();
+        let empty = self.batch.first.distance_to(self.batch.end).saturating_sub(outcome.records());
+        // Saturating, since what `before` says was read from the broker: it may be anything.
+        cover.dead_letters = cover.dead_letters.saturating_add(outcome.dead_letter_count());
+        cover.skipped = cover.skipped.saturating_add(outcome.skipped);
+        cover.empty = cover.empty.saturating_add(empty);
+        cover
+    }
+
+    /// The coverage after it is committed: a file begins a new cover.
+    pub(super) fn covered(&self, before: &Coverage, outcome: &Outcome) -> Coverage {
+        let cover = self.cover(before, outcome);
+        if outcome.files.is_empty() {
+            return cover;
+        }
+        Coverage { lost: cover.lost, released: cover.released, ..Coverage::starting(self.batch.end) }
     }
 }
 

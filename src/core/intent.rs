@@ -219,14 +219,22 @@ impl Metadata {
     /// Any text is possible.
     #[must_use]
     pub fn find(text: &str, partition: i32, first: Offset) -> Found {
-        let Some(encoded) = text.strip_prefix(PREFIX) else {
-            return if is_newer(text) { Found::Newer } else { Found::Foreign };
-        };
-        let decoded = BASE64_URL_SAFE_NO_PAD.decode(encoded).ok();
-        match decoded.and_then(|bytes| postcard::from_bytes::<Self>(&bytes).ok()) {
+        if is_newer(text) {
+            return Found::Newer;
+        }
+        match Self::decode(text) {
             Some(own) if own.partition == partition && own.first == first => Found::Own(Box::new(own)),
             _ => Found::Foreign,
         }
+    }
+
+    /// What `text` says, if it is just what [`Metadata::encode`] makes: the identities of files follow from the text, so
+    /// nothing else will do. Any text is possible.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
+        let own: Self = postcard::from_bytes(&bytes).ok()?;
+        (own.encode() == text).then_some(own)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::batch::{BatchId, Limits, Run, SealReason};
+use super::batch::{Limits, Run, SealReason};
 use super::intent::Layout;
-use super::partition::{Partition, Step};
+use super::partition::{Ids, Partition, Step};
 use super::start::StartPolicy;
-use super::{Action, CommitAnswer, Event, Filling, Memory, Now, Ticket};
+use super::{Action, CommitAnswer, Event, Filling, Memory, Now};
 use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition};
 
@@ -37,7 +37,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Lane {
     settings: Settings,
-    partitions: BTreeMap<TopicPartition, Partition>,
+    partitions: Partitions,
     /// Partitions that the group wants back, until all of them are done.
     revocation: Option<Parting>,
     /// The process ends.
@@ -45,9 +45,10 @@ pub struct Lane {
     left: bool,
     /// More memory is in use than may be: nothing is taken.
     pressed: bool,
-    last_batch: u64,
-    last_ticket: u64,
+    ids: Ids,
 }
+
+type Partitions = BTreeMap<TopicPartition, Partition>;
 
 #[derive(Debug)]
 struct Parting {
@@ -66,8 +67,7 @@ impl Lane {
             shutdown: None,
             left: false,
             pressed: false,
-            last_batch: 0,
-            last_ticket: 0,
+            ids: Ids::default(),
         }
     }
 
@@ -76,14 +76,10 @@ impl Lane {
     pub fn fill(&mut self, partition: &TopicPartition, now: Now) -> Option<Filling> {
         let pressed = self.pressed;
         let state = self.partitions.get_mut(partition).filter(|state| state.takes(pressed))?;
-        let next = BatchId(self.last_batch + 1);
-        let read = state.read();
-        let open = state.open_or_new(next, now);
-        if open.id == next {
-            self.last_batch += 1;
-        }
+        let next = state.read();
+        let open = state.open_or_new(&mut self.ids, now);
         let room = open.room(&self.settings.limits);
-        (room > 0).then_some(Filling { batch: open.id, instant: open.instant, next: read, room })
+        (room > 0).then_some(Filling { batch: open.batch.id, instant: open.batch.instant, next, room })
     }
 
     /// Whether records of `partition` may be dealt with now.
@@ -106,14 +102,7 @@ impl Lane {
 
     /// Declares `id` unknown for the rest of the partition's open batch; `false` if an intent couldn't name it.
     pub fn declare_unknown(&mut self, partition: &TopicPartition, id: SchemaId) -> bool {
-        let Some(open) = self.partitions.get_mut(partition).and_then(Partition::open_mut) else {
-            return false;
-        };
-        let declared = open.takes_unknown_id();
-        if declared {
-            open.unknown_ids.insert(id);
-        }
-        declared
+        self.partitions.get_mut(partition).is_some_and(|state| state.declare_unknown(id))
     }
 
     /// How far each partition is durable, of those whose committed offset is known.
@@ -138,6 +127,7 @@ impl Lane {
             Event::Lost(partitions) => self.lost(partitions, now, &mut actions),
             Event::Shutdown => self.shut_down(now, &mut actions),
             Event::Committed { partition, answer } => self.committed(&partition, &answer, now, &mut actions),
+            Event::TopicId { topic, id } => self.topic_id(&topic, id, now, &mut actions),
             event => self.of_partition(event, now, &mut actions),
         }
         self.settle(&mut actions);
@@ -148,69 +138,60 @@ impl Lane {
     pub fn tick(&mut self, now: Now, memory: Memory) -> Vec<Action> {
         let mut actions = Vec::new();
         self.relieve(memory, now, &mut actions);
-        let mut step = Step { now, layout: &self.settings.layout, actions: &mut actions };
-        for state in self.partitions.values_mut() {
-            if let Some(reason) = state.open().and_then(|open| open.due(&self.settings.limits, now)) {
+        let limits = self.settings.limits.clone();
+        let (partitions, mut step) = self.stepping(now, &mut actions);
+        for state in partitions.values_mut() {
+            if let Some(reason) = state.open().and_then(|open| open.due(&limits, now)) {
                 state.seal(reason, &mut step);
             }
         }
         self.enforce_deadlines(now, &mut actions);
-        let names: Vec<_> = self.partitions.keys().cloned().collect();
-        for name in names {
-            self.advance(&name, now, &mut actions);
-        }
+        self.advance_all(now, &mut actions);
         self.settle(&mut actions);
         actions
     }
 
+    /// The partitions, and what they need for a step.
+    fn stepping<'a>(&'a mut self, now: Now, actions: &'a mut Vec<Action>) -> (&'a mut Partitions, Step<'a>) {
+        let Settings { layout, start, .. } = &self.settings;
+        (&mut self.partitions, Step { now, layout, policy: *start, ids: &mut self.ids, actions })
+    }
+
     fn of_partition(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
-        let (policy, limits) = (self.settings.start, &self.settings.limits);
-        let mut step = Step { now, layout: &self.settings.layout, actions };
-        let mut with = |name: &TopicPartition, act: &mut dyn FnMut(&mut Partition, &mut Step<'_>)| {
-            if let Some(state) = self.partitions.get_mut(name) {
-                act(state, &mut step);
+        let Some(name) = subject(&event).cloned() else { return };
+        if let Event::Position { position, .. } = event {
+            self.position(&name, position, now);
+        } else if let Event::Took { run, .. } = event {
+            self.took(&name, &run, now, actions);
+        } else {
+            let (partitions, mut step) = self.stepping(now, actions);
+            if let Some(state) = partitions.get_mut(&name) {
+                tell(state, event, &mut step);
             }
-        };
-        let name = match event {
-            Event::Resolved { partition, ticket, facts } => {
-                with(&partition, &mut |state, step| state.resolved(ticket, &facts, policy, step));
-                partition
-            }
-            Event::Took { partition, run } => {
-                with(&partition, &mut |state, step| took(state, &run, limits, step));
-                partition
-            }
-            Event::Position { partition, position } => {
-                self.position(&partition, position, now);
-                partition
-            }
-            Event::OutOfRange(partition) => {
-                with(&partition, &mut |state, step| state.overtaken(step));
-                partition
-            }
-            Event::Waiting(partition, waiting) => {
-                with(&partition, &mut |state, _| state.set_waiting(waiting));
-                partition
-            }
-            Event::Closed { partition, batch, outcome } => {
-                with(&partition, &mut |state, step| state.closed(batch, outcome.clone(), step));
-                partition
-            }
-            Event::Published { partition, batch } => {
-                with(&partition, &mut |state, _| state.published(batch));
-                partition
-            }
-            Event::Refused { partition, batch, reason } => {
-                with(&partition, &mut |state, step| state.refused(batch, reason.clone(), step));
-                partition
-            }
-            Event::Assigned(_)
-            | Event::Revoked(_)
-            | Event::Lost(_)
-            | Event::Committed { .. }
-            | Event::Shutdown => return,
-        };
+        }
         self.advance(&name, now, actions);
+    }
+
+    fn took(&mut self, name: &TopicPartition, run: &Run, now: Now, actions: &mut Vec<Action>) {
+        let limits = self.settings.limits.clone();
+        let (partitions, mut step) = self.stepping(now, actions);
+        let Some(state) = partitions.get_mut(name) else { return };
+        state.reached(run.end);
+        if let Some(open) = state.open_mut() {
+            open.took(run, now);
+            if let Some(reason) = open.due(&limits, now) {
+                state.seal(reason, &mut step);
+            }
+        }
+    }
+
+    /// A topic's id was looked up again.
+    fn topic_id(&mut self, topic: &str, id: u128, now: Now, actions: &mut Vec<Action>) {
+        let (partitions, mut step) = self.stepping(now, actions);
+        for state in partitions.values_mut().filter(|state| state.topic() == topic) {
+            state.topic_id(id, &mut step);
+        }
+        self.advance_all(now, actions);
     }
 
     /// The log's end can lie behind the last record: those offsets are covered by a batch too.
@@ -232,10 +213,8 @@ impl Lane {
             return;
         }
         for name in partitions {
-            self.last_ticket += 1;
-            let mut step = Step { now, layout: &self.settings.layout, actions };
-            let state = Partition::assigned(name.clone(), Ticket(self.last_ticket), &mut step);
-            self.partitions.insert(name, state);
+            let (partitions, mut step) = self.stepping(now, actions);
+            partitions.insert(name.clone(), Partition::assigned(name, &mut step));
         }
     }
 
@@ -246,14 +225,10 @@ impl Lane {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let mut step = Step { now, layout: &self.settings.layout, actions };
+        let (owned, mut step) = self.stepping(now, actions);
         for name in &partitions {
-            if let Some(state) = self.partitions.get_mut(name) {
-                if state.is_held() {
-                    state.abandon(&mut step);
-                } else {
-                    state.part(SealReason::Revocation, &mut step);
-                }
+            if let Some(state) = owned.get_mut(name) {
+                state.part(SealReason::Revocation, &mut step);
             }
         }
         let deadline = now.monotonic + grace;
@@ -264,9 +239,9 @@ impl Lane {
     }
 
     fn lost(&mut self, partitions: Vec<TopicPartition>, now: Now, actions: &mut Vec<Action>) {
-        let mut step = Step { now, layout: &self.settings.layout, actions };
+        let (owned, mut step) = self.stepping(now, actions);
         for name in &partitions {
-            if let Some(state) = self.partitions.get_mut(name) {
+            if let Some(state) = owned.get_mut(name) {
                 state.abandon(&mut step);
             }
         }
@@ -278,13 +253,11 @@ impl Lane {
             return;
         }
         self.shutdown = Some(now.monotonic + self.settings.shutdown_deadline);
-        let names: Vec<_> = self.partitions.keys().cloned().collect();
-        for name in names {
-            if let Some(state) = self.partitions.get_mut(&name) {
-                state.part(SealReason::Shutdown, &mut Step { now, layout: &self.settings.layout, actions });
-            }
-            self.advance(&name, now, actions);
+        let (partitions, mut step) = self.stepping(now, actions);
+        for state in partitions.values_mut() {
+            state.part(SealReason::Shutdown, &mut step);
         }
+        self.advance_all(now, actions);
     }
 
     fn committed(
@@ -294,29 +267,35 @@ impl Lane {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let mut step = Step { now, layout: &self.settings.layout, actions };
-        if let Some(state) = self.partitions.get_mut(partition) {
+        let (partitions, mut step) = self.stepping(now, actions);
+        if let Some(state) = partitions.get_mut(partition) {
             state.committed(answer, &mut step);
         }
         // Repeating it could undo, with its late first copy, what a later commit said: start over instead.
         if let CommitAnswer::Unanswered(reason) = answer {
-            for state in self.partitions.values_mut() {
+            for state in partitions.values_mut() {
                 state.abandon(&mut step);
             }
-            step.actions
-                .push(Action::Rejoin(format!("an offset commit of {partition} wasn't answered: {reason}")));
+            let reason = format!("an offset commit of {partition} wasn't answered: {reason}");
+            step.actions.push(Action::Rejoin(reason));
         }
         self.advance(partition, now, actions);
     }
 
     fn advance(&mut self, name: &TopicPartition, now: Now, actions: &mut Vec<Action>) {
-        let Some(state) = self.partitions.get_mut(name) else { return };
-        let last = &mut self.last_ticket;
-        let ticket = || {
-            *last += 1;
-            Ticket(*last)
-        };
-        state.advance(self.pressed, ticket, &mut Step { now, layout: &self.settings.layout, actions });
+        let pressed = self.pressed;
+        let (partitions, mut step) = self.stepping(now, actions);
+        if let Some(state) = partitions.get_mut(name) {
+            state.advance(pressed, &mut step);
+        }
+    }
+
+    fn advance_all(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let pressed = self.pressed;
+        let (partitions, mut step) = self.stepping(now, actions);
+        for state in partitions.values_mut() {
+            state.advance(pressed, &mut step);
+        }
     }
 
     /// Seals what frees most, and stops or restarts taking.
@@ -324,9 +303,10 @@ impl Lane {
         let share = |(part, whole): (usize, usize)| memory.limit / whole * part;
         let on_the_way: usize = self.partitions.values().map(Partition::sealed_memory).sum();
         if memory.used.saturating_sub(on_the_way) > share(SEAL_ABOVE) {
-            let largest = self.partitions.values_mut().max_by_key(|state| state.open_memory());
+            let (partitions, mut step) = self.stepping(now, actions);
+            let largest = partitions.values_mut().max_by_key(|state| state.open_memory());
             if let Some(state) = largest.filter(|state| state.open_memory() > 0) {
-                state.seal(SealReason::Memory, &mut Step { now, layout: &self.settings.layout, actions });
+                state.seal(SealReason::Memory, &mut step);
             }
         }
         if self.pressed {
@@ -338,12 +318,13 @@ impl Lane {
 
     /// Abandons what didn't finish in time.
     fn enforce_deadlines(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let mut step = Step { now, layout: &self.settings.layout, actions };
         let over = |deadline: Duration| now.monotonic >= deadline;
         let revoked = self.revocation.as_ref().filter(|parting| over(parting.deadline));
+        let revoked = revoked.map(|parting| parting.partitions.clone()).unwrap_or_default();
         let all = self.shutdown.is_some_and(over);
-        for (name, state) in &mut self.partitions {
-            let late = all || revoked.is_some_and(|parting| parting.partitions.contains(name));
+        let (partitions, mut step) = self.stepping(now, actions);
+        for (name, state) in partitions {
+            let late = all || revoked.contains(name);
             if late && state.has_batches() {
                 state.abandon(&mut step);
             }
@@ -362,8 +343,7 @@ impl Lane {
             }
             actions.push(Action::GiveUp(parting.partitions.into_iter().collect()));
         }
-        let finished =
-            self.partitions.values().all(|state| state.is_done() || state.is_held() && !state.has_commit());
+        let finished = self.partitions.values().all(Partition::is_done);
         // An unanswered commit is waited for beyond any deadline: one that the client still holds when it leaves could be
         // sent afterwards, on nobody's behalf. A process that mustn't wait that long ends without leaving.
         if self.shutdown.is_some() && finished && !self.left {
@@ -373,13 +353,33 @@ impl Lane {
     }
 }
 
-fn took(state: &mut Partition, run: &Run, limits: &super::batch::Limits, step: &mut Step<'_>) {
-    state.reached(run.end);
-    let now = step.now;
-    if let Some(open) = state.open_mut() {
-        open.took(run, now);
-        if let Some(reason) = open.due(limits, now) {
-            state.seal(reason, step);
+/// The partition that an event is about, if it is about one.
+fn subject(event: &Event) -> Option<&TopicPartition> {
+    match event {
+        Event::Resolved { partition, .. }
+        | Event::Took { partition, .. }
+        | Event::Position { partition, .. }
+        | Event::OutOfRange(partition)
+        | Event::Waiting(partition, _)
+        | Event::Closed { partition, .. }
+        | Event::Published { partition, .. }
+        | Event::Refused { partition, .. }
+        | Event::Committed { partition, .. } => Some(partition),
+        Event::Assigned(_) | Event::Revoked(_) | Event::Lost(_) | Event::TopicId { .. } | Event::Shutdown => {
+            None
         }
+    }
+}
+
+/// Tells a partition of an event that is its own affair.
+fn tell(state: &mut Partition, event: Event, step: &mut Step<'_>) {
+    match event {
+        Event::Resolved { ticket, facts, .. } => state.resolved(ticket, &facts, step),
+        Event::OutOfRange(_) => state.out_of_range(step),
+        Event::Waiting(_, waiting) => state.set_waiting(waiting),
+        Event::Closed { batch, outcome, .. } => state.closed(batch, outcome, step),
+        Event::Published { batch, .. } => state.published(batch),
+        Event::Refused { batch, reason, .. } => state.refused(batch, reason, step),
+        _ => {}
     }
 }

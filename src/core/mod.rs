@@ -5,7 +5,8 @@
 //! walking, appending and compressing is the driver's plain code.
 //!
 //! The way of a partition: assigned -> resolved (where does it begin?) -> started (that offset is committed) ->
-//! filling. The way of a batch: open -> sealed -> closed (its outcome is known) -> published -> committed.
+//! filling. The way of a batch: open -> sealed -> closed (its outcome is known) -> promised (its intent is committed)
+//! -> published -> committed. A partition that is found with an intent begins with that batch, made again.
 
 pub mod batch;
 pub mod identity;
@@ -17,10 +18,11 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::batch::{BatchId, Outcome, Run, SealReason};
-use self::intent::Coverage;
+use self::intent::{Coverage, Metadata};
 use self::start::Facts;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
@@ -80,11 +82,18 @@ pub enum Event {
         /// The offset that would be delivered next.
         position: Offset,
     },
-    /// The records at the position are gone.
+    /// There is nothing at the position: retention passed it, or the log became shorter.
     OutOfRange(TopicPartition),
+    /// The brokers' id of a topic, looked up again.
+    TopicId {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// Its id now.
+        id: u128,
+    },
     /// The lane cannot go on with the partition (`true`), as it waits for a schema; or can again (`false`).
     Waiting(TopicPartition, bool),
-    /// The answer to [`Action::Seal`]: the batch's files are closed.
+    /// The answer to [`Action::Seal`] and [`Action::Remake`]: the batch's outcome is known.
     Closed {
         /// Which partition.
         partition: TopicPartition,
@@ -100,7 +109,7 @@ pub enum Event {
         /// Which batch.
         batch: BatchId,
     },
-    /// The other answer to [`Action::Publish`]: it can't be done without a person.
+    /// The other answer to [`Action::Publish`] and [`Action::Remake`]: it can't be done without a person.
     Refused {
         /// Which partition.
         partition: TopicPartition,
@@ -159,6 +168,8 @@ pub enum Action {
         /// Why.
         reason: SealReason,
     },
+    /// Make a promised batch again: read its range once more, under its intent.
+    Remake(Remake),
     /// Store the batch's files and produce its dead letters.
     Publish(Publish),
     /// The batch is durable: report it and forget it.
@@ -204,6 +215,17 @@ pub struct Commit {
     pub metadata: String,
 }
 
+/// A batch that was promised by an earlier owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remake {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// What it is called from now on.
+    pub batch: BatchId,
+    /// What is committed: the batch is `[promise.first, promise.intent.end)`.
+    pub promise: Box<Metadata>,
+}
+
 /// A batch to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
@@ -217,12 +239,12 @@ pub struct Publish {
     pub end: Offset,
     /// When it was opened.
     pub instant: UnixMillis,
-    /// The encoded metadata with its intent, from which its files' identities follow.
+    /// The encoded metadata with its intent as it is committed, from which its files' identities follow.
     pub metadata: String,
-    /// The coverage before it.
-    pub coverage: Coverage,
-    /// Messages without a value that it skipped.
-    pub skipped: u64,
+    /// The cover that ends with the batch: where it begins, and what is in it beside rows, the batch's included.
+    pub cover: Coverage,
+    /// An earlier owner promised it, and may have stored some of it.
+    pub remade: bool,
 }
 
 /// The open batch of a partition, for the lane to fill.

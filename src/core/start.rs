@@ -1,6 +1,6 @@
 //! Where a partition begins, decided from what the broker knows of it (PROTOCOL.md, "Where to start").
 
-use super::intent::{Coverage, Found, MAX_LOST_RANGES, Metadata};
+use super::intent::{Coverage, Found, Intent, MAX_LOST_RANGES, Metadata, RULES};
 use crate::config::{OutOfRange, Start};
 use crate::types::Offset;
 
@@ -19,6 +19,28 @@ pub struct Facts {
     pub partitions: u32,
     /// How many it had when this group first started on it with `start=latest`, if it did.
     pub partitions_at_start: Option<u32>,
+    /// What the store has of it.
+    pub stored: Stored,
+}
+
+/// What the store has of one partition, made by this valve from the topic with the present id. It is looked for only
+/// while the group has no offset in any partition of the topic: a group's offsets expire together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Stored {
+    /// There was no reason to look.
+    #[default]
+    NotAsked,
+    /// No file.
+    Nothing,
+    /// Files of the topic, which say that this group was here before.
+    Files,
+    /// With `start=stored`: the batch of the partition that ends last.
+    Last {
+        /// The encoded metadata of its promise, as its files' headers carry it.
+        metadata: String,
+        /// Whether all of its files are there.
+        complete: bool,
+    },
 }
 
 /// The settings that decide.
@@ -33,27 +55,34 @@ pub struct StartPolicy {
 /// What to do with a newly assigned partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Read from `metadata.first`, after committing `metadata` if `commit`. `lost` is what's newly known to be
-    /// gone unread.
+    /// Go on from `metadata`, after committing it if `commit`: with the batch that it promises, or reading from its
+    /// `first`. `lost` is what's newly known to be gone unread.
     Begin { metadata: Box<Metadata>, commit: bool, lost: Option<(Offset, Offset)> },
     /// Don't touch it, for this reason.
     Hold(String),
 }
 
+/// Why a promised batch of a topic with another id isn't made again.
+pub(super) const RECREATED_WHILE_PROMISED: &str = "the topic was deleted and created again while a batch of the old one \
+     was promised and perhaps not stored. See `valve intents show`; `valve intents release` gives the batch up";
+
 pub(super) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Decision {
     let Some((offset, text)) = &facts.committed else {
-        return begin_anew(partition, facts, policy.start);
+        return begin_anew(partition, facts, policy);
     };
     match Metadata::find(text, partition, *offset) {
         Found::Newer => Decision::Hold(
             "its committed offset carries metadata of a newer version of valve: run that version, or a later one"
                 .to_owned(),
         ),
-        Found::Own(own) if own.intent.is_some() => Decision::Hold(
-            "its committed offset carries the intent of a batch, which this version doesn't make again".to_owned(),
-        ),
-        Found::Own(own) if recreated(&own, facts) => fresh(partition, facts, facts.low, None),
-        Found::Own(own) => go_on(own, false, facts, policy.out_of_range),
+        Found::Own(own) => match &own.intent {
+            Some(intent) => match obstacle(&own, intent, facts) {
+                Some(reason) => Decision::Hold(reason),
+                None => Decision::Begin { metadata: own, commit: false, lost: None },
+            },
+            None if is_recreated(&own, facts.topic_id) => fresh(partition, facts, facts.low, None),
+            None => go_on(own, false, facts, policy.out_of_range),
+        },
         Found::Foreign => {
             let own = Box::new(origin_at(partition, facts, *offset, None));
             go_on(own, true, facts, policy.out_of_range)
@@ -61,21 +90,84 @@ pub(super) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Deci
     }
 }
 
+/// Why the batch that `own` promises can't be made again, if that is known before it is tried.
+fn obstacle(own: &Metadata, intent: &Intent, facts: &Facts) -> Option<String> {
+    let (first, end, low, high) = (own.first, intent.end, facts.low, facts.high);
+    let way_out = "See `valve intents show`; `valve intents release` gives the batch up";
+    if is_recreated(own, facts.topic_id) {
+        Some(RECREATED_WHILE_PROMISED.to_owned())
+    } else if intent.rules > RULES {
+        Some(format!(
+            "[{first}, {end}) was promised by a newer version of valve (rules {}, this one knows {RULES}): run that version",
+            intent.rules
+        ))
+    } else if intent.rules == 0 || end <= first {
+        Some(format!(
+            "its committed offset carries an intent for [{first}, {end}) that no valve makes. {way_out}"
+        ))
+    } else if low > first {
+        Some(format!(
+            "[{first}, {end}) was promised, and the log begins at {low} now: records of it are gone. {way_out}"
+        ))
+    } else if high < end {
+        Some(format!(
+            "[{first}, {end}) was promised, and the log ends at {high} now: records of it are gone. {way_out}"
+        ))
+    } else {
+        None
+    }
+}
+
 /// Whether the topic was deleted and created again since the commit.
-fn recreated(own: &Metadata, facts: &Facts) -> bool {
-    matches!((own.topic_id, facts.topic_id), (Some(then), Some(now)) if then != now)
+pub(super) fn is_recreated(own: &Metadata, topic_id: Option<u128>) -> bool {
+    matches!((own.topic_id, topic_id), (Some(then), Some(now)) if then != now)
 }
 
 /// The group has no offset here: `start` decides.
-fn begin_anew(partition: i32, facts: &Facts, start: Start) -> Decision {
-    match start {
-        Start::Earliest => fresh(partition, facts, facts.low, None),
-        Start::Latest => {
+fn begin_anew(partition: i32, facts: &Facts, policy: StartPolicy) -> Decision {
+    match (policy.start, &facts.stored) {
+        (Start::Stored, Stored::Last { metadata, complete }) => {
+            begin_stored(partition, metadata, *complete, facts, policy.out_of_range)
+        }
+        (Start::Earliest | Start::Latest, Stored::Files | Stored::Last { .. }) => Decision::Hold(
+            "this valve has stored files of the topic, and its group has no offset for it: the brokers have forgotten it \
+             (offsets.retention.minutes). With start = stored, it goes on where the files end"
+                .to_owned(),
+        ),
+        (Start::Earliest | Start::Stored, _) => fresh(partition, facts, facts.low, None),
+        (Start::Latest, _) => {
             let then = facts.partitions_at_start.unwrap_or(facts.partitions);
             let added_later = u32::try_from(partition).is_ok_and(|index| index >= then);
             let first = if added_later { facts.low } else { facts.high };
             fresh(partition, facts, first, Some(then))
         }
+    }
+}
+
+/// Where the partition's last batch ends; or that batch first, if not all of it is stored. What was committed after it
+/// without a file (dead letters, skipped) is dealt with again.
+fn begin_stored(partition: i32, text: &str, complete: bool, facts: &Facts, policy: OutOfRange) -> Decision {
+    let own = Metadata::decode(text).filter(|own| own.partition == partition);
+    let Some(mut own) = own.map(Box::new) else {
+        return Decision::Hold(
+            "a header of its last batch's files carries an intent that this version can't read".to_owned(),
+        );
+    };
+    match own.intent.take() {
+        None => Decision::Hold("a header of its last batch's files carries no intent".to_owned()),
+        Some(intent) if complete => {
+            let Coverage { lost, released, .. } = own.coverage;
+            own.coverage = Coverage { lost, released, ..Coverage::starting(intent.end) };
+            own.first = intent.end;
+            go_on(own, true, facts, policy)
+        }
+        Some(intent) => match obstacle(&own, &intent, facts) {
+            Some(reason) => Decision::Hold(reason),
+            None => {
+                own.intent = Some(intent);
+                Decision::Begin { metadata: own, commit: true, lost: None }
+            }
+        },
     }
 }
 
@@ -148,6 +240,7 @@ mod tests {
             topic_id: Some(1),
             partitions: 4,
             partitions_at_start: None,
+            stored: Stored::NotAsked,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::batch::{BatchId, FileOutcome, Limits, Outcome, Run, SealReason};
 use super::intent::{Coverage, Found, Layout, Metadata, Place};
 use super::layout::{Granularity, Hour, NullPolicy};
-use super::start::{Facts, StartPolicy};
+use super::start::{Facts, StartPolicy, Stored};
 use super::{Action, Commit, CommitAnswer, Event, Lane, Memory, Now, Publish, Settings, Ticket};
 use crate::avro::codec::Codec;
 use crate::config::{BatchLimits, OutOfRange, Start};
@@ -16,9 +16,9 @@ use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 mod committing;
 mod parting;
 mod pressure;
-mod schedules;
 mod sealing;
 mod starting;
+mod taking_over;
 
 const FULL: u64 = 10;
 const GRACE: Duration = Duration::from_secs(20);
@@ -70,6 +70,7 @@ fn log(low: i64, high: i64) -> Facts {
         topic_id: Some(1),
         partitions: 4,
         partitions_at_start: None,
+        stored: Stored::NotAsked,
     }
 }
 
@@ -170,9 +171,15 @@ impl Rig {
         self.event(Event::Refused { partition: partition.clone(), batch, reason })
     }
 
-    /// Closes and publishes a batch with `rows` rows; what follows has its commit.
+    /// Closes a batch, and has its promise committed; what follows has its publishing.
+    fn promise(&mut self, partition: &TopicPartition, batch: BatchId, outcome: Outcome) -> Vec<Action> {
+        self.close(partition, batch, outcome);
+        self.accept(partition)
+    }
+
+    /// Closes, promises and publishes a batch with `rows` rows; what follows has its commit.
     fn publish(&mut self, partition: &TopicPartition, batch: BatchId, rows: u64) -> Vec<Action> {
-        self.close(partition, batch, outcome(rows));
+        self.promise(partition, batch, outcome(rows));
         self.published(partition, batch)
     }
 

@@ -17,7 +17,7 @@ use super::client::client_config;
 use super::raw::topic_ids::topic_ids;
 use crate::config::{Config, Isolation, Start};
 use crate::core::intent::{Found, Metadata};
-use crate::core::start::Facts;
+use crate::core::start::{Facts, Stored};
 use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
 
@@ -80,6 +80,19 @@ impl Offsets {
         .await
     }
 
+    /// The ids of these topics; of one that doesn't exist, or where the brokers don't tell, there is none.
+    ///
+    /// # Errors
+    /// When the brokers can't be asked.
+    pub(crate) async fn topic_ids(&self, topics: Vec<String>) -> Result<BTreeMap<Arc<str>, u128>, String> {
+        self.blocking(move |this| {
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            let ids = topic_ids(&this.client, &names, TIMEOUT)?;
+            Ok(ids.into_iter().map(|(name, id)| (Arc::from(name), id)).collect())
+        })
+        .await
+    }
+
     /// What is known of each of `partitions`; a sentence for one of which something isn't.
     ///
     /// # Errors
@@ -105,6 +118,7 @@ impl Offsets {
                 topic_id: topic.id,
                 partitions: topic.partitions,
                 partitions_at_start: topic.partitions_at_start,
+                stored: Stored::NotAsked,
             })
         };
         let facts = partitions.into_iter().map(|partition| {
@@ -150,7 +164,7 @@ impl Offsets {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             let partitions_at_start = match self.start {
                 Start::Latest => self.partitions_at_start(name, count)?,
-                Start::Earliest => None,
+                Start::Earliest | Start::Stored => None,
             };
             let facts = TopicFacts { id: ids.get(name).copied(), partitions: count, partitions_at_start };
             topics.insert(name.to_owned(), facts);
@@ -226,7 +240,7 @@ impl std::fmt::Debug for Offsets {
 
 /// Logs, and leaves errors to the calls that they concern.
 #[derive(Debug)]
-struct QuietContext;
+pub(super) struct QuietContext;
 
 impl ClientContext for QuietContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -67,7 +67,7 @@ fn given_values_that_are_wrong_then_the_setting_is_named_with_the_reason() {
         ("layout.key", "'{topic}/{uuid}'", "{year}"),
         ("layout.key", "'{year}{month}{day}/{uuid}'", "{hour}"),
         ("layout.granularity", "'minute'", "none of the allowed"),
-        ("start", "'stored'", "none of the allowed"),
+        ("start", "'middle'", "none of the allowed"),
         ("out_of_range", "'skip'", "none of the allowed"),
         ("group.protocol", "'eager'", "none of the allowed"),
         ("group.assignment", "'sticky'", "none of the allowed"),

@@ -62,8 +62,10 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let sink = sink::sink(settings);
     let batch = batch(settings);
     let layout = layout(settings);
-    let start = settings
-        .required("start", |text| choice(text, &[("earliest", Start::Earliest), ("latest", Start::Latest)]));
+    let start = settings.required("start", |text| {
+        let known = [("earliest", Start::Earliest), ("latest", Start::Latest), ("stored", Start::Stored)];
+        choice(text, &known)
+    });
     let out_of_range = settings.required("out_of_range", |text| {
         let known =
             [("fail", OutOfRange::Fail), ("earliest", OutOfRange::Earliest), ("latest", OutOfRange::Latest)];

@@ -3,12 +3,22 @@
 use super::*;
 
 #[test]
-fn given_a_sealed_batch_then_its_end_is_committed_only_after_it_is_published() {
+fn given_a_closed_batch_then_it_is_promised_before_it_is_published_and_committed_after() {
     let mut rig = Rig::filling(&[p(0)]);
     let batch = rig.fill_up(&p(0));
     let actions = rig.close(&p(0), batch, outcome(FULL));
+    let promise = commit(&actions).unwrap();
+    assert_eq!((promise.offset, publish(&actions)), (Offset(0), None));
+    let intent = metadata(&promise).intent.unwrap();
+    assert_eq!(
+        (intent.end, intent.outcome, &intent.layout),
+        (Offset(10), outcome(FULL).digest(), &settings().layout)
+    );
+    assert_eq!(rig.pass(MAX_AGE), []);
+    let actions = rig.accept(&p(0));
     let publish = publish(&actions).unwrap();
     assert_eq!((publish.first, publish.end, commit(&actions)), (Offset(0), Offset(10), None));
+    assert_eq!(publish.metadata, promise.metadata);
     assert_eq!(rig.pass(MAX_AGE), []);
     let actions = rig.published(&p(0), batch);
     assert_eq!(commit(&actions).unwrap().offset, Offset(10));
@@ -24,7 +34,7 @@ fn given_files_then_the_coverage_starts_again_and_without_rows_it_accumulates() 
         let position = Offset(rig.durable(&p(0)).read.0 + gap);
         rig.event(Event::Position { partition: p(0), position });
         let batch = rig.fill_up_rest();
-        rig.close(&p(0), batch, Outcome { skipped, ..outcome(rows) });
+        rig.promise(&p(0), batch, Outcome { skipped, ..outcome(rows) });
         let commit = commit(&rig.published(&p(0), batch)).unwrap();
         rig.accept(&p(0));
         metadata(&commit).coverage
@@ -58,14 +68,30 @@ fn given_a_commit_under_way_then_no_second_one_of_its_partition_is_sent() {
     assert!(commit(&rig.publish(&p(0), one, FULL)).is_some());
     assert_eq!(rig.close(&p(0), two, outcome(FULL)), []);
     assert_eq!(rig.pass(MAX_AGE), []);
+    let promise = commit(&rig.accept(&p(0))).unwrap();
+    assert_eq!(promise.offset, Offset(10));
     assert_eq!(publish(&rig.accept(&p(0))).unwrap().batch, two);
+}
+
+#[test]
+fn given_the_next_batch_is_closed_already_then_it_is_promised_in_its_predecessors_last_commit() {
+    let mut rig = Rig::filling(&[p(0)]);
+    let (one, two) = (rig.fill_up(&p(0)), rig.fill_up(&p(0)));
+    rig.promise(&p(0), one, outcome(FULL));
+    assert_eq!(rig.close(&p(0), two, outcome(FULL)), []);
+    let both = commit(&rig.published(&p(0), one)).unwrap();
+    assert_eq!(both.offset, Offset(10));
+    assert_eq!(metadata(&both).intent.unwrap().end, Offset(20));
+    let actions = rig.accept(&p(0));
+    let published = publish(&actions).unwrap();
+    assert_eq!((published.batch, published.metadata), (two, both.metadata));
 }
 
 #[test]
 fn given_one_batch_being_published_then_the_next_fills_and_with_two_sealed_it_pauses() {
     let mut rig = Rig::filling(&[p(0)]);
     let one = rig.fill_up(&p(0));
-    rig.close(&p(0), one, outcome(FULL));
+    rig.promise(&p(0), one, outcome(FULL));
     assert!(rig.lane.takes(&p(0)));
     let actions = rig.take(&p(0), FULL);
     assert!(sealed(&actions).is_some() && actions.contains(&Action::Pause(p(0))));
@@ -82,7 +108,7 @@ fn given_late_answers_about_an_abandoned_batch_then_they_change_nothing() {
     rig.event(Event::Lost(vec![p(0)]));
     rig.begin(&p(0));
     let new = rig.fill_up(&p(0));
-    rig.close(&p(0), new, outcome(FULL));
+    rig.promise(&p(0), new, outcome(FULL));
     assert_eq!(rig.close(&p(0), old, outcome(1)), []);
     assert_eq!(rig.published(&p(0), old), []);
     assert_eq!(rig.refused(&p(0), old), []);
@@ -93,7 +119,7 @@ fn given_late_answers_about_an_abandoned_batch_then_they_change_nothing() {
 fn given_a_refused_batch_then_nothing_later_of_its_partition_is_published_or_committed() {
     let mut rig = Rig::filling(&[p(0), p(1)]);
     let (one, two) = (rig.fill_up(&p(0)), rig.fill_up(&p(0)));
-    rig.close(&p(0), one, outcome(FULL));
+    rig.promise(&p(0), one, outcome(FULL));
     assert!(is_held(&rig.refused(&p(0), one)));
     assert_eq!(rig.close(&p(0), two, outcome(FULL)), []);
     assert_eq!(rig.pass(MAX_AGE), []);

@@ -89,23 +89,26 @@ fn given_a_start_commit_to_be_sent_again_when_its_partition_is_revoked_then_it_i
 }
 
 #[test]
-fn given_a_held_partition_when_it_is_revoked_then_it_is_dropped_and_given_up_at_once() {
+fn given_a_held_partition_then_it_is_dropped_and_when_it_is_revoked_it_is_given_up_at_once() {
     let mut rig = Rig::filling(&[p(0)]);
     let batch = rig.fill_up(&p(0));
-    rig.close(&p(0), batch, outcome(1));
-    rig.refused(&p(0), batch);
+    rig.promise(&p(0), batch, outcome(FULL));
+    let actions = rig.refused(&p(0), batch);
+    assert!(actions.contains(&Action::Abandon(p(0))) && is_held(&actions));
     let actions = rig.revoke(&[p(0)]);
-    assert!(actions.contains(&Action::Abandon(p(0))) && actions.contains(&Action::Hold(p(0), None)));
+    assert!(actions.contains(&Action::Hold(p(0), None)));
     assert_eq!(given_up(&actions), Some(vec![p(0)]));
 }
 
 #[test]
-fn given_a_revoked_partition_whose_position_is_gone_then_it_is_not_resolved_again() {
+fn given_a_partition_whose_position_is_gone_when_it_is_revoked_then_what_was_read_is_finished_and_it_is_not_resolved_again()
+ {
     let mut rig = Rig::filling(&[p(0), p(1)]);
     rig.take(&p(0), 2);
     rig.take(&p(1), 2);
-    let (batch, _) = sealed(&rig.event(Event::OutOfRange(p(0)))).unwrap();
+    let ticket = ticket(&rig.event(Event::OutOfRange(p(0))));
     rig.revoke(&[p(0), p(1)]);
+    let (batch, _) = sealed(&rig.resolve(&p(0), ticket, log(9, 100))).unwrap();
     rig.publish(&p(0), batch, 2);
     let actions = rig.accept(&p(0));
     assert!(matches!(actions.as_slice(), [Action::Finish { .. }]), "{actions:?}");

@@ -39,7 +39,7 @@ fn given_as_many_unknown_ids_as_an_intent_can_name_then_another_is_not_declared(
     assert!(!rig.lane.declare_unknown(&p(0), SchemaId(64)));
     let run = Run { full: Some(SealReason::UnknownIds), ..Run::default() };
     let (batch, _) = sealed(&rig.take_run(&p(0), run)).unwrap();
-    let publish = publish(&rig.close(&p(0), batch, outcome(1))).unwrap();
+    let publish = publish(&rig.promise(&p(0), batch, outcome(1))).unwrap();
     let Found::Own(own) = Metadata::find(&publish.metadata, 0, publish.first) else { panic!() };
     assert_eq!(own.intent.unwrap().unknown_ids.len(), 64);
 }

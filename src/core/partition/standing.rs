@@ -1,0 +1,176 @@
+//! Where a partition stands between its assignment and its parting: where it begins, whose promise it keeps first, and
+//! what becomes of it when the log changes under it.
+
+use super::{Partition, Step};
+use crate::core::batch::{SealReason, SealedBatch, Stage};
+use crate::core::intent::Metadata;
+use crate::core::start::{Decision, Facts, RECREATED_WHILE_PROMISED, decide, is_recreated};
+use crate::core::{Action, Remake, Ticket};
+use crate::types::Offset;
+
+/// What was gone before it was read, as `[first, end)`.
+type Lost = Option<(Offset, Offset)>;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Resolving(Ticket),
+    /// The start offset is being committed with this; what was lost on the way is reported after that.
+    Starting(Box<Metadata>, Lost),
+    /// The batch that an earlier owner promised is made again; nothing is read before it is durable.
+    TakingOver,
+    Filling,
+    /// There is nothing at the position: it is being found out why.
+    Astray(Ticket),
+    /// What was read is finished or dropped, then it is resolved again.
+    Overtaken,
+    /// Held, or fenced: it takes nothing and publishes nothing.
+    Held,
+}
+
+impl Partition {
+    /// Whether it is known where it begins, and committed.
+    pub(in crate::core) fn is_begun(&self) -> bool {
+        !matches!(self.standing, Standing::Resolving(_) | Standing::Starting(..))
+    }
+
+    pub(in crate::core) fn resolved(&mut self, ticket: Ticket, facts: &Facts, step: &mut Step<'_>) {
+        if self.standing == Standing::Astray(ticket) {
+            return self.gone_astray(facts, step);
+        }
+        if self.standing != Standing::Resolving(ticket) {
+            return;
+        }
+        match decide(self.name.partition, facts, step.policy) {
+            Decision::Hold(reason) => {
+                if let Some((offset, _)) = &facts.committed {
+                    self.committed.first = *offset;
+                    self.known = true;
+                }
+                self.hold(reason, step);
+            }
+            Decision::Begin { metadata, commit, lost } => {
+                self.read = metadata.first;
+                if commit {
+                    self.standing = Standing::Starting(metadata.clone(), lost);
+                    self.send(*metadata, None, step);
+                } else {
+                    self.committed = *metadata;
+                    self.known = true;
+                    self.go(step);
+                }
+            }
+        }
+    }
+
+    pub(super) fn started(&mut self, lost: Lost, step: &mut Step<'_>) {
+        if let Some((first, end)) = lost {
+            step.actions.push(Action::ReportLost { partition: self.name.clone(), first, end });
+        }
+        if self.parting {
+            self.standing = Standing::Held;
+        } else {
+            self.go(step);
+        }
+    }
+
+    /// Begins with what is promised, if anything is.
+    fn go(&mut self, step: &mut Step<'_>) {
+        let Some(intent) = &self.committed.intent else { return self.begin(step) };
+        let batch = step.ids.batch();
+        self.sealed.push_back(SealedBatch::promised(batch, self.committed.first, intent));
+        self.standing = Standing::TakingOver;
+        let promise = Box::new(self.committed.clone());
+        step.actions.push(Action::Remake(Remake { partition: self.name.clone(), batch, promise }));
+    }
+
+    pub(super) fn begin(&mut self, step: &mut Step<'_>) {
+        self.standing = Standing::Filling;
+        self.consuming = true;
+        self.paused = false;
+        step.actions.push(Action::Consume(self.name.clone(), self.read));
+    }
+
+    /// There is nothing at the position. Why decides what becomes of the open batch, so that is asked first.
+    pub(in crate::core) fn out_of_range(&mut self, step: &mut Step<'_>) {
+        if self.standing == Standing::Filling {
+            self.stop(step);
+            self.standing = Standing::Astray(self.ask(step));
+        }
+    }
+
+    fn stop(&mut self, step: &mut Step<'_>) {
+        if self.consuming {
+            self.consuming = false;
+            self.waiting = false;
+            step.actions.push(Action::Stop(self.name.clone()));
+        }
+    }
+
+    fn gone_astray(&mut self, facts: &Facts, step: &mut Step<'_>) {
+        if is_recreated(&self.committed, facts.topic_id) {
+            return self.recreated(step);
+        }
+        if facts.high < self.read {
+            // What was read and isn't in the log any more is stored only if it was promised: its next owner, which is
+            // this one, looks whether it can still be made.
+            self.drop_batches(step);
+        } else {
+            self.seal(SealReason::Retention, step);
+        }
+        self.standing = Standing::Overtaken;
+    }
+
+    /// The brokers say that the topic has this id.
+    pub(in crate::core) fn topic_id(&mut self, id: u128, step: &mut Step<'_>) {
+        let unsettled =
+            matches!(self.standing, Standing::Resolving(_) | Standing::Starting(..) | Standing::Held);
+        if !unsettled && is_recreated(&self.committed, Some(id)) {
+            self.recreated(step);
+        }
+    }
+
+    /// The topic was deleted and created again: what was read of the old one and isn't promised is dropped.
+    fn recreated(&mut self, step: &mut Step<'_>) {
+        self.stop(step);
+        if self.committed.intent.is_some() {
+            return self.hold(RECREATED_WHILE_PROMISED.to_owned(), step);
+        }
+        self.drop_batches(step);
+        self.standing = Standing::Overtaken;
+    }
+
+    /// It takes nothing more; what was taken is finished, and what hasn't begun doesn't begin. A batch that is being made
+    /// again is its next owner's.
+    pub(in crate::core) fn part(&mut self, reason: SealReason, step: &mut Step<'_>) {
+        self.parting = true;
+        let remaking =
+            matches!(self.sealed.front(), Some(SealedBatch { stage: Stage::Closing, promised: Some(_), .. }));
+        if remaking {
+            self.abandon(step);
+        }
+        // One that went astray waits for the facts: they say whether what was read is still to be stored.
+        if !matches!(self.standing, Standing::Astray(_)) {
+            self.seal(reason, step);
+        }
+        self.stay_unbegun();
+    }
+
+    /// A partition that goes isn't resolved and started for nothing; a commit under way is still to be answered.
+    pub(super) fn stay_unbegun(&mut self) {
+        if !self.is_begun() && self.commit.is_none() {
+            self.standing = Standing::Held;
+        }
+    }
+
+    /// Drops all that isn't durable, and begins nothing more.
+    pub(in crate::core) fn abandon(&mut self, step: &mut Step<'_>) {
+        self.drop_batches(step);
+        self.standing = Standing::Held;
+    }
+
+    /// Drops all that isn't durable, until a person has looked: nothing is skipped, nothing overwritten.
+    pub(in crate::core) fn hold(&mut self, reason: String, step: &mut Step<'_>) {
+        self.abandon(step);
+        step.actions.push(Action::Hold(self.name.clone(), Some(reason)));
+    }
+}
