@@ -220,7 +220,8 @@ impl Partition {
                 }
             }
             CommitAnswer::Fenced(reason) => {
-                self.hold(format!("its offset commit was refused: {reason}"), step);
+                self.abandon(step);
+                step.actions.push(Action::Fenced(self.name.clone(), reason.clone()));
             }
             CommitAnswer::Unanswered(_) => {}
         }

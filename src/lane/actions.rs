@@ -57,6 +57,9 @@ impl Lane<'_> {
                 Action::Abandon(partition) => self.abandon(&partition),
                 Action::ReportLost { partition, first, end } => self.report_lost(&partition, first, end),
                 Action::Hold(partition, reason) => self.show_hold(&partition, reason),
+                Action::Fenced(partition, reason) => {
+                    tracing::warn!(%partition, reason, "its offset commit was refused: it has another owner by now");
+                }
                 Action::GiveUp(partitions) => self.give_up(&partitions),
                 Action::Rejoin(reason) => self.rejoin(&reason),
                 Action::Leave => self.leaving = true,

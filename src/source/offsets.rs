@@ -15,11 +15,13 @@ use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 use super::SourceError;
 use super::client::client_config;
 use super::raw::topic_ids::topic_ids;
-use crate::config::{Config, Isolation, Start};
+use crate::config::{Config, Isolation};
 use crate::core::intent::{Found, Metadata};
 use crate::core::start::{Facts, Stored};
 use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
+
+pub(crate) mod group;
 
 /// How long one request to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +36,6 @@ type Committed = (Offset, String);
 #[derive(Clone)]
 pub(crate) struct Offsets {
     client: Arc<BaseConsumer<QuietContext>>,
-    start: Start,
 }
 
 /// Everything about one topic that several of its partitions need.
@@ -60,7 +61,7 @@ impl Offsets {
             .set("enable.auto.commit", "false")
             .set("isolation.level", isolation)
             .create_with_context(QuietContext)?;
-        Ok(Self { client: Arc::new(client), start: config.start })
+        Ok(Self { client: Arc::new(client) })
     }
 
     /// The id of the cluster. Every broker since 0.10.1 tells it.

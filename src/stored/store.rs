@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter, try_unfold};
+use futures_util::stream::{TryStreamExt as _, iter, try_unfold};
 use futures_util::{Stream, future};
 use tokio::sync::{Semaphore, SemaphorePermit};
 

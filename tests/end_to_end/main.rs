@@ -15,6 +15,7 @@ use libtest_mimic::{Arguments, Trial};
 use crate::sink_conformance::S3TestStore;
 use crate::stack::Stack;
 
+mod auditing;
 mod dead_letters;
 mod demo;
 mod event;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         lag::TESTS,
         subscribing::TESTS,
         rebalancing::TESTS,
+        auditing::TESTS,
         taking_over::TESTS,
         starting::TESTS,
     ];
