@@ -157,9 +157,7 @@ pub(crate) async fn abort_uploads(sink: &dyn Sink, key: &str) {
     match tokio::time::timeout(ABORT_TIMEOUT, sink.abort_uploads(key)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::warn!(key, %error, "uploads that were left behind can't be aborted"),
-        Err(_) => {
-            tracing::warn!(key, "uploads that were left behind weren't aborted within {ABORT_TIMEOUT:?}")
-        }
+        Err(_) => tracing::warn!(key, "uploads that were left behind weren't aborted within 10 s"),
     }
 }
 
