@@ -20,6 +20,7 @@ mod dead_letters;
 mod demo;
 mod event;
 mod files;
+mod intents;
 mod kafka;
 mod lag;
 mod outages;
@@ -33,6 +34,7 @@ mod sink_conformance;
 mod stack;
 mod starting;
 mod stopping;
+mod store_proxy;
 mod storing;
 mod subscribing;
 mod taking_over;
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         auditing::TESTS,
         taking_over::TESTS,
         starting::TESTS,
+        intents::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));
