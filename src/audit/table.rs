@@ -3,11 +3,14 @@
 use std::fmt::{self, Display, Write as _};
 
 use super::ranges::Range;
-use super::report::{Record, Report, Verdict};
+use super::report::{Finding, Record, Report, Verdict};
 use crate::types::Offset;
 
 /// A report as text.
 pub(crate) struct Table<'a>(pub(crate) &'a Report);
+
+/// So many findings of one partition are shown.
+const MAX_FINDINGS: usize = 20;
 
 const HEADINGS: [&str; 9] =
     ["partition", "from", "to", "batches", "files", "rows", "dead letters", "skipped", "empty"];
@@ -21,9 +24,7 @@ impl Display for Table<'_> {
         for record in &report.records {
             write_details(f, record)?;
         }
-        for finding in &report.findings {
-            writeln!(f, "{finding}")?;
-        }
+        write_findings(f, "", &report.findings)?;
         for note in &report.notes {
             writeln!(f, "note: {note}")?;
         }
@@ -82,9 +83,7 @@ fn counts(record: &Record) -> [u64; 6] {
 
 fn write_details(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
     let name = name(record);
-    for finding in &record.findings {
-        writeln!(f, "{name}: {finding}")?;
-    }
+    write_findings(f, &format!("{name}: "), &record.findings)?;
     for range in &record.lost {
         writeln!(f, "{name}: lost before it was read: {}", Shown(*range))?;
     }
@@ -112,6 +111,15 @@ fn write_details(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
         writeln!(f, "{name} (topic id {id}): {note}")?;
     }
     Ok(())
+}
+
+/// The first of them, each in its line.
+fn write_findings(f: &mut fmt::Formatter<'_>, before: &str, findings: &[Finding]) -> fmt::Result {
+    for finding in findings.iter().take(MAX_FINDINGS) {
+        writeln!(f, "{before}{finding}")?;
+    }
+    let more = findings.len().saturating_sub(MAX_FINDINGS) as u64;
+    if more > 0 { writeln!(f, "{before}and {more} more findings; --json has all") } else { Ok(()) }
 }
 
 /// A range with its length.
@@ -156,8 +164,7 @@ fn write_verdict(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::report::{Finding, Released};
-    use crate::types::Offset;
+    use crate::audit::report::Released;
 
     fn record(partition: i32) -> Record {
         Record {
@@ -197,5 +204,14 @@ PROVEN: every offset of 2 partitions is covered exactly once
             text.contains("orders[3]: released without proof: [20, 30), 10 offsets, 1 file with 4 rows\n")
         );
         assert!(text.ends_with("NOT PROVEN: 1 finding in 1 partition\n"), "{text}");
+    }
+
+    #[test]
+    fn given_very_many_findings_then_the_first_are_shown_and_the_others_counted() {
+        let mut wrong = record(3);
+        wrong.findings = (0..50).map(|at| Finding::Gap { first: Offset(at), end: Offset(at + 1) }).collect();
+        let text = Table(&Report { records: vec![wrong], ..Report::default() }).to_string();
+        assert_eq!(text.matches("gap").count(), MAX_FINDINGS);
+        assert!(text.contains("orders[3]: and 30 more findings"), "{text}");
     }
 }
