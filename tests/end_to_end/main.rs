@@ -31,6 +31,7 @@ mod scene;
 mod settings;
 mod sink_conformance;
 mod stack;
+mod starting;
 mod stopping;
 mod storing;
 mod subscribing;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         rebalancing::TESTS,
         auditing::TESTS,
         taking_over::TESTS,
+        starting::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));
