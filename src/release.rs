@@ -190,8 +190,11 @@ impl Releaser {
     }
 }
 
+/// Offsets `[first, end)`.
+type Range = (Offset, Offset);
+
 /// The part of the batch's range that can be read, and what is gone of it.
-fn split(promised: &Promised, facts: &Facts) -> (Option<(Offset, Offset)>, Vec<(Offset, Offset)>) {
+fn split(promised: &Promised, facts: &Facts) -> (Option<Range>, Vec<Range>) {
     let (first, end) = (promised.metadata.first, promised.intent.end);
     let same_topic =
         !matches!((promised.metadata.topic_id, facts.topic_id), (Some(then), Some(now)) if then != now);

@@ -46,7 +46,7 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
         let plan = releaser.plan(found.promised, &facts).await.map_err(Failure::Failed)?;
         Ok((releaser, plan))
     };
-    let (releaser, plan) = in_time(planning).await?;
+    let (releaser, plan) = in_time(Box::pin(planning)).await?;
     if plan.is_as_promised() && !args.yes {
         return Err(Failure::Failed(format!(
             "{partition}: the batch can be made as it was promised: start a valve, and it does. (With --yes it is released \
@@ -57,12 +57,12 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
     if !args.yes && !asked_and_told_to()? {
         return Err(Failure::Failed("nothing was changed".to_owned()));
     }
-    in_time(async {
+    in_time(Box::pin(async {
         let commit = releaser.carry_out(plan).await.map_err(Failure::Failed)?;
         let at = commit.offset;
         alone(&outsider, commit).await?;
         Ok(format!("{partition}: released, committed at {at}\n"))
-    })
+    }))
     .await
 }
 
