@@ -34,7 +34,6 @@ mod sink_conformance;
 mod stack;
 mod starting;
 mod stopping;
-mod store_proxy;
 mod storing;
 mod subscribing;
 mod taking_over;
