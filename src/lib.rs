@@ -1,6 +1,7 @@
 //! Valve: Avro events from Kafka, sorted by a timestamp inside each event into hourly partitions, stored as Avro
 //! container files, exactly once and in bounded memory.
 
+pub mod audit;
 pub mod avro;
 pub(crate) mod batch;
 pub mod budget;
@@ -19,6 +20,7 @@ pub mod registry;
 pub mod retry;
 pub mod sink;
 pub mod source;
+pub mod stored;
 pub(crate) mod takeover;
 pub mod telemetry;
 mod topics;

@@ -22,6 +22,7 @@
 //! canonical form of the XXH3 tools).
 
 mod header;
+pub(crate) mod metadata;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ const FIRST_BUFFER: usize = 1024;
 const LONGEST_BUFFER: usize = 2 * BLOCK_BYTES;
 
 /// The length of a sync marker, in bytes.
-const MARKER_LEN: usize = 16;
+pub(crate) const MARKER_LEN: usize = 16;
 
 /// A file that takes rows. All of its blocks are compressed by compressors of one codec.
 #[derive(Debug)]

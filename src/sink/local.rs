@@ -161,14 +161,8 @@ impl Target {
     }
 
     fn read(&self, range: &Range<u64>) -> Result<Option<Bytes>, SinkError> {
-        let Some(mut file) = self.open()? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        // A position that no file has is behind the end of this one.
-        let start = SeekFrom::Start(range.start.min(i64::MAX.cast_unsigned()));
-        file.seek(start)
-            .and_then(|_| file.take(len_of(range)).read_to_end(&mut bytes))
-            .map_err(|error| self.unavailable("read", &error))?;
-        Ok(Some(bytes.into()))
+        let Some(file) = self.open()? else { return Ok(None) };
+        bytes_of(file, range).map(Some).map_err(|error| self.unavailable("read", &error))
     }
 
     /// What a file that is there already means for a put; `None` when there is none. It may be another process's
@@ -213,6 +207,16 @@ impl Target {
         };
         SinkError::Unavailable(format!("cannot {doing} {}: {error} ({advice})", self.path.display()))
     }
+}
+
+fn bytes_of(mut file: File, range: &Range<u64>) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    // A file system refuses to go where none of its files can reach.
+    if range.start < file.metadata()?.len() {
+        file.seek(SeekFrom::Start(range.start))?;
+        file.take(len_of(range)).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes.into())
 }
 
 /// Makes `directory` and those above it, and syncs where each one is entered.

@@ -189,7 +189,7 @@ pub trait Sink: fmt::Debug + Send + Sync {
 
     /// Aborts the uploads to `key` that were begun and not completed, and says how many: what processes that died
     /// have left behind. To be called once the object is there: a live upload that is hit then starts again, and
-    /// finds it.
+    /// finds it. Parts that stay cost money, no more: no reason to hold a batch.
     async fn abort_uploads(&self, key: &str) -> Result<usize, SinkError> {
         // Most stores have nothing to abort.
         let _ = key;

@@ -44,6 +44,11 @@ impl Refusal {
         }
     }
 
+    /// Whether the upload isn't there: completed, or aborted, by whomever.
+    pub(super) fn is_no_such_upload(&self) -> bool {
+        self.code.as_deref() == Some("NoSuchUpload")
+    }
+
     /// What to do about it.
     fn advice(&self) -> String {
         let by_code = match self.code.as_deref().unwrap_or_default() {

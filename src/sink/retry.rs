@@ -122,6 +122,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn given_faults_then_listings_reads_and_aborts_are_repeated() {
+        let faults = [Fault::Refused, Fault::Hang, Fault::AnswerLost];
+        for fault in faults {
+            let (sink, memory, troubles) = retrying([1, 3, 5].map(|call| (call, fault)));
+            memory.put_foreign("a", body());
+            assert_eq!(sink.list("", None).await.unwrap(), [Listed { key: "a".to_owned(), len: 4 }]);
+            assert_eq!(sink.read("a", 1..9).await.unwrap(), Some(Bytes::from_static(b"ows")));
+            assert_eq!(sink.abort_uploads("a").await.unwrap(), 0);
+            assert!(troubles.lines().is_empty(), "{fault:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn given_a_conflict_then_it_is_handed_back_at_once() {
         let (sink, memory, troubles) = retrying([]);
         memory.put_foreign("a", body());

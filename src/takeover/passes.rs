@@ -88,6 +88,7 @@ impl Passes<'_> {
     fn run(&mut self) -> Result<(), Stop> {
         // The counting pass told the rows; the sizes come from the first pass that keeps none.
         let mut sizes = self.measure()?;
+        tracing::info!(partition = %self.remake.partition, files = sizes.len(), "publishing it in passes");
         while let Some(stored) = self.next_pass(&sizes)? {
             sizes.retain(|(name, _)| !stored.contains(name));
         }

@@ -57,7 +57,12 @@ fn work(maker: &Maker, queue: &Receiver<Job>) {
         waiting.retain(|one| !one.job.wanted.is_cancelled());
         match queue.recv_timeout(if waiting.is_empty() { Duration::MAX } else { LOOK_EVERY }) {
             Ok(job) => {
-                waiting.push(Waiting { job, due: Duration::ZERO, backoff: Backoff::default(), trouble: None });
+                waiting.push(Waiting {
+                    job,
+                    due: Duration::ZERO,
+                    backoff: Backoff::default(),
+                    trouble: None,
+                });
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

@@ -71,7 +71,7 @@ impl S3Sink {
             .await;
         match aborted.map_err(|error| refusal(&error)) {
             Ok(_) => Ok(true),
-            Err(refusal) if refusal.code.as_deref() == Some("NoSuchUpload") => Ok(false),
+            Err(refusal) if refusal.is_no_such_upload() => Ok(false),
             Err(refusal) => Err(self.unavailable("abort an upload to", key, &refusal)),
         }
     }

@@ -152,8 +152,9 @@ impl Drop for Upload<'_> {
             .config_override(self.sink.within(0));
         let key = self.key.to_owned();
         runtime.spawn(async move {
-            if let Err(error) = request.send().await {
-                let refusal = refusal(&error);
+            let refused = request.send().await.err().map(|error| refusal(&error));
+            // It may have been completed without our hearing of it, or aborted by another process.
+            if let Some(refusal) = refused.filter(|refusal| !refusal.is_no_such_upload()) {
                 tracing::warn!(%key, %refusal, "cannot abort an upload: its parts stay until the bucket's rule");
             }
         });
