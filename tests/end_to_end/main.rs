@@ -20,6 +20,7 @@ mod demo;
 mod event;
 mod files;
 mod kafka;
+mod killing;
 mod lag;
 mod outages;
 mod patience;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         subscribing::TESTS,
         rebalancing::TESTS,
         taking_over::TESTS,
+        killing::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));

@@ -105,10 +105,16 @@ class Run:
         fault, hold = None, False
         if may_be_armed and self.random.random() < ARMED:
             fault = self.random.choice(valves.POINTS)
-            hold = self.random.random() < 0.2
+            hold = self.random.random() < 0.3
             times = 60 if fault in ("stored", "filling") else 15
             fault += f":{self.random.randint(1, times)}"
-        valve = valves.Valve(len(self.all), self.options.valve, self.environ, self.logs, fault, hold)
+        # Whoever takes over has to go by the intent, not by settings of its own.
+        environ = self.environ | {
+            "VALVE_CODEC": self.random.choice(["snappy", "zstd", "deflate-6", "null"]),
+            "VALVE_BATCH__MAX_RECORDS": str(self.random.choice([500, 2_000, 5_000])),
+            "VALVE_LANES": str(self.random.choice([1, 2])),
+        }
+        valve = valves.Valve(len(self.all), self.options.valve, environ, self.logs, fault, hold)
         self.all.append(valve)
         self.living.append(valve)
         self.say(f"started {valve}")
@@ -201,7 +207,7 @@ class Run:
         """All that is to happen, shuffled; a valve that dies at a fault point takes a kill out of it."""
         kills = self.options.kills
         few = max(2, kills // 10)
-        deck = [self.zombie] * few + [self.scale] * few + [self.roll] * (few // 2)
+        deck = [self.zombie] * 2 * few + [self.scale] * few + [self.roll] * (few // 2)
         deck += [self.restart_broker] * self.options.broker_restarts + [self.kill] * kills
         self.random.shuffle(deck)
         return deck
@@ -328,7 +334,7 @@ class Run:
 
     def run(self):
         options = self.options
-        events = options.kills + 3 * max(2, options.kills // 10)
+        events = len(self.deck())
         rate = options.records / (options.pause * events)
         self.say(f"{options.records} records, {rate:.0f} a second; seed {options.seed}; logs in {self.logs}")
         produce = subprocess.Popen(
