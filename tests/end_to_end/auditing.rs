@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde_json::Value;
 
@@ -214,10 +215,14 @@ fn given_a_topic_without_committed_offsets_then_its_files_are_not_proven(stack: 
 
 fn given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_is_4(stack: &Stack) {
     let scene = Scene::new(stack, 1);
-    for (variable, nowhere) in
-        [("VALVE_SINK__ENDPOINT", "http://127.0.0.1:1"), ("VALVE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")]
-    {
-        let audited = audit(&scene.settings().with(variable, nowhere), &[]);
+    let nowhere =
+        [("VALVE_SINK__ENDPOINT", "http://127.0.0.1:1"), ("VALVE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")];
+    // Each waits for a minute.
+    let audits = nowhere.map(|(variable, address)| {
+        let settings = scene.settings().with(variable, address);
+        thread::spawn(move || audit(&settings, &[]))
+    });
+    for audited in audits.map(|audit| audit.join().unwrap()) {
         assert_eq!(audited.code, Some(4), "{}", audited.text);
         assert!(audited.text.contains("given up after"), "{}", audited.text);
     }
