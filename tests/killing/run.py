@@ -9,12 +9,10 @@ starts them and says more.
 
 import argparse
 import collections
-import contextlib
 import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,18 +20,18 @@ import time
 import uuid
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaException
 
 import judge
+import services
 import traffic
 import valves
 
 SESSION = 6  # seconds until the group gives up a member
+STOP_WITHIN = 60  # seconds, after SIGTERM
 STALLED = 120  # seconds without any commit that count as hung
 ARMED = 0.6  # of the replacements have a fault point
-# Errors that are meant to be said: a member that the group has expelled is told so.
-EXPECTED = re.compile("fault point reached|held .* its offset commit was refused")
+EXPECTED = re.compile("fault point reached")  # the errors that are meant to be said
 
 
 def arguments():
@@ -45,35 +43,11 @@ def arguments():
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--protocol", choices=["classic", "consumer"], default="classic")
     parser.add_argument("--pause", type=float, default=5, help="seconds between events, on average")
-    parser.add_argument("--broker-restarts", type=int, default=0, help="asked of the parent process: SIGUSR1, SIGUSR2")
+    parser.add_argument("--broker-restarts", type=int, default=0, help="asked of the parent process, tests/kill")
+    parser.add_argument("--outages", type=int, default=0, help="of store and broker, likewise")
     parser.add_argument("--logs", type=Path, help="keep what the valves say there")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     return parser.parse_args()
-
-
-class Broker:
-    """The topic, and how far the group has come."""
-
-    def __init__(self, name, topic, partitions):
-        servers = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "log_level": 2}
-        self.partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
-        admin = AdminClient(servers)
-        created = admin.create_topics([NewTopic(topic, partitions, 1), NewTopic(f"_dead_letter_queue_{name}", 1, 1)])
-        for future in created.values():
-            future.result(60)
-        self.client = Consumer({**servers, "group.id": name, "enable.auto.commit": False})
-
-    def ends(self):
-        return [self.client.get_watermark_offsets(partition, timeout=30)[1] for partition in self.partitions]
-
-    def committed(self):
-        found = self.client.committed(self.partitions, timeout=30)
-        return [max(0, partition.offset) for partition in found]
-
-    def outstanding(self):
-        """The intents in the group's metadata, as text."""
-        found = self.client.committed(self.partitions, timeout=30)
-        return [f"{partition.partition}: {partition.offset} {partition.metadata}" for partition in found]
 
 
 class Run:
@@ -86,9 +60,10 @@ class Run:
         self.traffic = traffic.Traffic(options.records, options.partitions)
         self.logs = options.logs or Path(tempfile.mkdtemp(prefix="valve-kill-"))
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.broker = Broker(self.name, self.topic, options.partitions)
+        self.broker = services.Broker(self.name, self.topic, options.partitions)
         self.environ = valves.settings(self.name, self.topic, options.protocol)
         self.all, self.living = [], []
+        self.store_frozen_until = None
         self.counts = collections.Counter()
         self.failures = []
 
@@ -131,8 +106,11 @@ class Run:
             self.start(may_be_armed=True)
 
     def thaw_due(self, now=None):
+        now = now or time.monotonic()
+        if self.store_frozen_until and self.store_frozen_until <= now:
+            self.thaw_store()
         for valve in self.living:
-            if valve.frozen_until and valve.frozen_until <= (now or time.monotonic()):
+            if valve.frozen_until and valve.frozen_until <= now:
                 valve.thaw()
                 self.say(f"{valve} goes on")
 
@@ -143,14 +121,15 @@ class Run:
         self.living.remove(valve)
         valve.go_on()
         valve.terminate()
-        try:
-            code = valve.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.fail(f"{valve} didn't stop within a minute: {valve.log_path}")
+        give_up = time.monotonic() + STOP_WITHIN
+        while valve.ended() is None and time.monotonic() < give_up:
+            self.thaw_due()
+            time.sleep(0.1)
+        if valve.ended() is None:
+            self.fail(f"{valve} didn't stop within {STOP_WITHIN} s: {valve.log_path}")
             valve.kill()
-            return
-        if code != 0 and not valve.died_at_its_fault_point():
-            self.fail(f"{valve} stopped with {code}: {valve.log_path}")
+        elif valve.ended() != 0 and not valve.died_at_its_fault_point():
+            self.fail(f"{valve} stopped with {valve.ended()}: {valve.log_path}")
 
     # What happens to them.
 
@@ -191,23 +170,43 @@ class Run:
         self.start()
 
     def restart_broker(self):
-        """In turn one that is killed and one that is stopped; returns when the broker is back."""
+        """In turn one that is killed and one that is stopped."""
         killed = self.counts["broker restarts"] % 2 == 0
         self.counts["broker restarts"] += 1
         self.say(f"the broker is {'killed' if killed else 'stopped'} and started again")
-        os.kill(os.getppid(), signal.SIGUSR2 if killed else signal.SIGUSR1)
+        services.ask(services.KILL_BROKER if killed else services.STOP_BROKER)
         time.sleep(1)
-        while True:
-            with contextlib.suppress(KafkaException):
-                self.broker.ends()
-                return self.say("the broker is back")
-            time.sleep(0.2)
+        self.broker.wait_until_back()
+        self.say("the broker is back")
+
+    def freeze_broker(self):
+        self.counts["frozen brokers"] += 1
+        self.say("the broker stands still")
+        services.ask(services.FREEZE_BROKER)
+        time.sleep(self.random.uniform(2, 12))
+        services.ask(services.THAW_BROKER)
+        self.broker.wait_until_back()
+        self.say("the broker goes on")
+
+    def freeze_store(self):
+        """What was sent to it by a process that dies meanwhile may arrive after the takeover."""
+        self.counts["frozen stores"] += 1
+        self.say("the store stands still")
+        services.ask(services.FREEZE_STORE)
+        self.store_frozen_until = time.monotonic() + self.random.uniform(2, 15)
+
+    def thaw_store(self):
+        self.store_frozen_until = None
+        services.ask(services.THAW_STORE)
+        self.say("the store goes on")
 
     def deck(self):
         """All that is to happen, shuffled; a valve that dies at a fault point takes a kill out of it."""
         kills = self.options.kills
         few = max(2, kills // 10)
         deck = [self.zombie] * 2 * few + [self.scale] * few + [self.roll] * (few // 2)
+        outages = self.options.outages
+        deck += [self.freeze_broker] * (outages // 2) + [self.freeze_store] * (outages - outages // 2)
         deck += [self.restart_broker] * self.options.broker_restarts + [self.kill] * kills
         self.random.shuffle(deck)
         return deck
