@@ -29,6 +29,7 @@ import valves
 
 SESSION = 6  # seconds until the group gives up a member
 STOP_WITHIN = 60  # seconds, after SIGTERM
+READY_WITHIN = 60  # seconds, once everything is committed
 STALLED = 120  # seconds without any commit that count as hung
 ARMED = 0.6  # of the replacements have a fault point
 EXPECTED = re.compile("fault point reached")  # the errors that are meant to be said
@@ -263,12 +264,24 @@ class Run:
                 return self.explain_stall()
             time.sleep(1)
 
+    def wait_until_ready(self):
+        """Nobody complains of anything once all is well again."""
+        give_up = time.monotonic() + READY_WITHIN
+        while time.monotonic() < give_up:
+            self.bury()
+            if not any(valve.unready_because() for valve in self.living):
+                return
+            time.sleep(0.5)
+        for valve in self.living:
+            if valve.unready_because():
+                self.fail(f"{valve}, {valve.log_path}, isn't ready: {valve.unready_because()}")
+
     def explain_stall(self):
         self.fail(f"nothing was committed for {STALLED} s: {self.broker.committed()} of {self.broker.ends()}")
         for line in self.broker.outstanding():
             self.say(line)
         for valve in self.living:
-            self.say(f"{valve}, {valve.log_path}: {valve.readiness()}")
+            self.say(f"{valve}, {valve.log_path}: {valve.unready_because()}")
 
     def read_logs(self):
         """What the valves said: counted; errors that nobody caused are failures."""
@@ -345,6 +358,7 @@ class Run:
         self.disturb(produce)
         self.calm()
         self.drain(produce)
+        self.wait_until_ready()
         for valve in list(self.living):
             self.stop(valve)
         table = self.check()

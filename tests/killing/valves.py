@@ -102,14 +102,14 @@ class Valve:
     def terminate(self):
         self.process.terminate()
 
-    def readiness(self):
-        """What /readyz says."""
+    def unready_because(self):
+        """What /readyz complains of; nothing when it is ready."""
         address = re.search(r"listening on (http://[\d.:]+)", self.log())
         if not address:
             return "has no address yet"
         try:
-            with urllib.request.urlopen(f"{address[1]}/readyz", timeout=5) as answer:
-                return answer.read().decode().strip()
+            with urllib.request.urlopen(f"{address[1]}/readyz", timeout=5):
+                return None
         except urllib.error.HTTPError as error:
             return error.read().decode().strip()
         except OSError as error:
