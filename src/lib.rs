@@ -17,6 +17,7 @@ pub(crate) mod fault_point;
 pub(crate) mod lane;
 pub mod memory;
 pub mod registry;
+pub(crate) mod release;
 pub mod retry;
 pub mod sink;
 pub mod source;

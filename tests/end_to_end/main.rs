@@ -20,6 +20,7 @@ mod dead_letters;
 mod demo;
 mod event;
 mod files;
+mod intents;
 mod kafka;
 mod killing;
 mod lag;
@@ -34,6 +35,7 @@ mod sink_conformance;
 mod stack;
 mod starting;
 mod stopping;
+mod store_proxy;
 mod storing;
 mod subscribing;
 mod taking_over;
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         taking_over::TESTS,
         killing::TESTS,
         starting::TESTS,
+        intents::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));
