@@ -22,6 +22,7 @@ mod event;
 mod files;
 mod intents;
 mod kafka;
+mod killing;
 mod lag;
 mod outages;
 mod patience;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         rebalancing::TESTS,
         auditing::TESTS,
         taking_over::TESTS,
+        killing::TESTS,
         starting::TESTS,
         intents::TESTS,
     ];
