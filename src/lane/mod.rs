@@ -28,7 +28,6 @@ use crate::avro::timestamp::Candidate;
 use crate::batch::Batch;
 use crate::batch::schemas::Schemas;
 use crate::budget::Account;
-use crate::clock::Clock;
 use crate::core::batch::{BatchId, Limits};
 use crate::core::start::{Facts, StartPolicy};
 use crate::core::{self, Commit, Event, Memory, Now, Ticket};
