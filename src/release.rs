@@ -12,10 +12,10 @@ use futures_util::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::batch::manifest;
+use crate::batch::Batch;
+use crate::batch::manifest::Manifest;
 use crate::batch::publish::Publisher;
 use crate::batch::terms::Terms;
-use crate::batch::{Batch, HourFile};
 use crate::core::batch::{BatchId, FileOutcome, Outcome};
 use crate::core::identity::Identity;
 use crate::core::intent::{Intent, MAX_LOST_RANGES, MAX_RELEASED, Metadata};
@@ -179,12 +179,10 @@ impl Releaser {
         self.publisher.produce(&letters, &publish, &owned).await;
         let terms = Arc::clone(&batch.terms);
         let (name, cluster) = (&self.publisher.config.name, &self.publisher.cluster);
-        let entries = manifest::of(&terms, name, cluster, &publish, &plan.outcome);
+        let manifest = Manifest::new(&terms, name, cluster, &publish, &plan.outcome);
         let (_, files, _account) = batch.into_parts();
-        let missing = entries.into_iter().zip(files).enumerate();
-        let missing = missing.filter(|(index, _)| plan.missing.contains(index)).map(|(_, file)| file);
-        let missing: Vec<(manifest::Entry, HourFile)> = missing.collect();
-        let stored = self.publisher.store(&*plan.sink, &terms, missing.into_iter(), &owned).await;
+        let missing = files.into_iter().enumerate().filter(|(index, _)| plan.missing.contains(index));
+        let stored = self.publisher.store(&*plan.sink, &terms, &manifest, missing, &owned).await;
         stored.map_err(|error| error.to_string())?;
         Ok(commit)
     }

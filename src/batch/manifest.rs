@@ -10,7 +10,25 @@ use crate::core::identity::{Identity, sync_marker};
 use crate::core::layout::FilePlace;
 use crate::sink::DIGEST_IN_HEADER;
 
-/// One file of a batch.
+/// What is said of the files of one batch. Each file's own is made when it is stored: of thousands of files, a few are
+/// at once.
+#[derive(Debug)]
+pub(crate) struct Manifest<'a> {
+    valve: &'a str,
+    publish: &'a Publish,
+    outcome: &'a Outcome,
+    /// In the outcome's order.
+    names: Vec<Name>,
+}
+
+/// How a file is known.
+#[derive(Debug)]
+struct Name {
+    key: String,
+    sync: [u8; 16],
+}
+
+/// What is said of one file.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -21,47 +39,64 @@ pub(crate) struct Entry {
     pub(crate) was_promised_before: bool,
 }
 
-/// The entries of the files of `outcome`, in its order. The first one lists all files, the others name the first: a full
-/// list in each would be quadratic.
-pub(crate) fn of(
-    terms: &Terms,
-    valve: &str,
-    cluster: &str,
-    publish: &Publish,
-    outcome: &Outcome,
-) -> Vec<Entry> {
-    let identity = Identity { valve, cluster, metadata: &publish.metadata };
-    let topic = &*publish.partition.topic;
-    let entry = |file: &FileOutcome| {
-        let uuid = identity.uuid(file.hour, file.schema);
-        let place = FilePlace { topic, hour: file.hour, count: file.rows, uuid };
-        Entry {
-            key: terms.key.key(&terms.layout.prefix, &place),
-            sync: sync_marker(uuid),
-            metadata: describe(valve, publish, file),
-            was_promised_before: publish.remade,
-        }
-    };
-    let mut entries: Vec<_> = outcome.files.iter().map(entry).collect();
-    let list: Vec<_> = entries
-        .iter()
-        .zip(&outcome.files)
-        .map(|(entry, file)| json!([entry.key, file.rows, file.digest.to_string()]))
-        .collect();
-    let Some((first, others)) = entries.split_first_mut() else { return entries };
-    for other in others {
-        other.metadata.push(("valve.first_file", first.key.clone()));
+impl<'a> Manifest<'a> {
+    /// The manifest of a batch with this outcome.
+    pub(crate) fn new(
+        terms: &Terms,
+        valve: &'a str,
+        cluster: &str,
+        publish: &'a Publish,
+        outcome: &'a Outcome,
+    ) -> Self {
+        let identity = Identity { valve, cluster, metadata: &publish.metadata };
+        let topic = &*publish.partition.topic;
+        let name = |file: &FileOutcome| {
+            let uuid = identity.uuid(file.hour, file.schema);
+            let place = FilePlace { topic, hour: file.hour, count: file.rows, uuid };
+            Name { key: terms.key.key(&terms.layout.prefix, &place), sync: sync_marker(uuid) }
+        };
+        Self { valve, publish, outcome, names: outcome.files.iter().map(name).collect() }
     }
-    let cover = &publish.cover;
-    first.metadata.extend([
-        ("valve.dead_letters", cover.dead_letters.to_string()),
-        ("valve.skipped", cover.skipped.to_string()),
-        ("valve.empty", cover.empty.to_string()),
-        ("valve.lost", json!(cover.lost).to_string()),
-        ("valve.released", json!(cover.released).to_string()),
-        ("valve.files", json!(list).to_string()),
-    ]);
-    entries
+
+    /// The memory that it holds, and that the list of all files in the first one's header will take, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let names: usize = self.names.iter().map(|name| name.key.capacity() + size_of::<Name>()).sum();
+        2 * names + self.list_bytes()
+    }
+
+    fn list_bytes(&self) -> usize {
+        const DIGEST_AND_COUNT: usize = 64;
+        self.names.iter().map(|name| name.key.len() + DIGEST_AND_COUNT).sum()
+    }
+
+    /// What is said of the file at `index` of the outcome. The first one lists all files, the others name the first: a full
+    /// list in each would be quadratic.
+    pub(crate) fn entry(&self, index: usize) -> Option<Entry> {
+        let (name, file) = (self.names.get(index)?, self.outcome.files.get(index)?);
+        let mut metadata = describe(self.valve, self.publish, file);
+        match self.names.first() {
+            Some(first) if index > 0 => metadata.push(("valve.first_file", first.key.clone())),
+            _ => metadata.extend(self.totals()),
+        }
+        let was_promised_before = self.publish.remade;
+        Some(Entry { key: name.key.clone(), sync: name.sync, metadata, was_promised_before })
+    }
+
+    fn totals(&self) -> [(&'static str, String); 6] {
+        let cover = &self.publish.cover;
+        let files = self.names.iter().zip(&self.outcome.files);
+        let list: Vec<_> =
+            files.map(|(name, file)| (&name.key, file.rows, file.digest.to_string())).collect();
+        [
+            ("valve.dead_letters", cover.dead_letters.to_string()),
+            ("valve.skipped", cover.skipped.to_string()),
+            ("valve.empty", cover.empty.to_string()),
+            ("valve.lost", json!(cover.lost).to_string()),
+            ("valve.released", json!(cover.released).to_string()),
+            // Numbers and text: there is nothing that could fail to serialise.
+            ("valve.files", serde_json::to_string(&list).unwrap_or_default()),
+        ]
+    }
 }
 
 /// What a file's header says of it and of its batch.

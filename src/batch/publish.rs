@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 
-use super::manifest::Entry;
+use super::manifest::Manifest;
 use super::terms::Terms;
-use super::{Batch, HourFile, manifest};
+use super::{Batch, HourFile};
 use crate::avro::container::Header;
 use crate::config::{Config, SinkConfig};
 use crate::core::Publish;
@@ -60,9 +60,10 @@ impl Publisher {
         fault_point::reach(Point::Promised);
         let sink = self.sink_of(&batch.terms).await.map_err(|error| error.to_string())?;
         let (terms, outcome) = (Arc::clone(&batch.terms), batch.outcome());
-        let entries = manifest::of(&terms, &self.config.name, &self.cluster, publish, &outcome);
-        let (letters, files, _account) = batch.into_parts();
-        let stored = self.store(&*sink, &terms, entries.into_iter().zip(files), lost);
+        let manifest = Manifest::new(&terms, &self.config.name, &self.cluster, publish, &outcome);
+        let (letters, files, mut account) = batch.into_parts();
+        account.set(account.held() + manifest.memory());
+        let stored = self.store(&*sink, &terms, &manifest, files.into_iter().enumerate(), lost);
         let produced = async {
             self.produce(&letters, publish, lost).await;
             Ok(())
@@ -86,16 +87,18 @@ impl Publisher {
         }
     }
 
-    /// Stores files, each as its entry says; returns their bytes.
+    /// Stores files, each as the manifest says of its place in the outcome; returns their bytes.
     pub(crate) async fn store(
         &self,
         sink: &dyn Sink,
         terms: &Terms,
-        files: impl Iterator<Item = (Entry, HourFile)>,
+        manifest: &Manifest<'_>,
+        files: impl Iterator<Item = (usize, HourFile)>,
         lost: &AtomicBool,
     ) -> Result<u64, SinkError> {
-        let store = |(entry, file): (Entry, HourFile)| async move {
+        let store = |(index, file): (usize, HourFile)| async move {
             while_owned(lost).await;
+            let Some(entry) = manifest.entry(index) else { return Ok(0) };
             let header = Header {
                 schema: file.schema.text(),
                 codec: terms.layout.codec,

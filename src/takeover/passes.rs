@@ -16,7 +16,7 @@ use super::maker::{Range, range};
 use super::{Maker, Stop};
 use crate::avro::codec::Compressor;
 use crate::avro::container::Header;
-use crate::batch::manifest::{self, Entry};
+use crate::batch::manifest::{Entry, Manifest};
 use crate::batch::publish::abort_uploads;
 use crate::batch::{Batch, Keep};
 use crate::core::batch::{FileOutcome, Outcome};
@@ -42,7 +42,7 @@ struct Passes<'a> {
     range: Range<'a>,
     publish: &'a Publish,
     outcome: &'a Outcome,
-    entries: Vec<Entry>,
+    manifest: Manifest<'a>,
     lost: &'a AtomicBool,
     sink: std::sync::Arc<dyn Sink>,
     /// The dead letters are acknowledged.
@@ -65,14 +65,14 @@ impl Maker {
         let sink = self.runtime.block_on(self.publisher.sink_of(&empty.terms));
         let sink = sink.map_err(|error| Stop::Refused(error.to_string()))?;
         let (name, cluster) = (&self.publisher.config.name, &self.publisher.cluster);
-        let entries = manifest::of(&empty.terms, name, cluster, publish, outcome);
+        let manifest = Manifest::new(&empty.terms, name, cluster, publish, outcome);
         let mut passes = Passes {
             maker: self,
             remake,
             range,
             publish,
             outcome,
-            entries,
+            manifest,
             lost,
             sink,
             produced: outcome.dead_letter_count() == 0,
@@ -127,10 +127,10 @@ impl Passes<'_> {
         let batch = self.pass(names.clone(), &mut |_, _| Ok(()))?;
         let terms = std::sync::Arc::clone(&batch.terms);
         let (_, files, _account) = batch.into_parts();
-        let files = self.entries.iter().cloned().zip(files);
+        let files = files.into_iter().enumerate();
         let files = files.filter(|(_, file)| names.contains(&(file.hour, file.schema.id())));
         let publisher = &self.maker.publisher;
-        let stored = publisher.store(&*self.sink, &terms, files, self.lost);
+        let stored = publisher.store(&*self.sink, &terms, &self.manifest, files, self.lost);
         let stored = self.until_cancelled(stored)?;
         self.bytes += stored.map_err(sink_stop)?;
         Ok(())
@@ -177,12 +177,14 @@ impl Passes<'_> {
 
     /// Stores the file `name` while it is made.
     fn stream(&mut self, name: FileName) -> Result<(), Stop> {
-        let found = self.outcome.files.iter().zip(&self.entries);
-        let found = found.clone().find(|(file, _)| (file.hour, file.schema) == name);
-        let Some((file, entry)) = found else { return Ok(()) };
+        let index = self.outcome.files.iter().position(|file| (file.hour, file.schema) == name);
+        let Some((index, entry)) = index.and_then(|index| Some((index, self.manifest.entry(index)?))) else {
+            return Ok(());
+        };
+        let file = &self.outcome.files[index];
         let (pieces, received) = mpsc::channel(PIECES);
         let putting = self.put(file, entry.clone(), received);
-        let mut sent = Sent { pieces, entry, begun: false, bytes: 0 };
+        let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0 };
         let passed = self.pass(HashSet::from([name]), &mut |batch, _| sent.send(batch, name));
         let passed = passed.and_then(|mut batch| sent.send(&mut batch, name));
         let bytes = sent.bytes;
