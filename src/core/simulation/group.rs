@@ -29,7 +29,8 @@ impl World {
         self.group.last_member += 1;
         process.member = Some(self.group.last_member);
         process.generation = self.group.generation;
-        (process.rejoining, process.unanswered) = (false, false);
+        process.rejoining = false;
+        process.unanswered.clear();
         self.group.members.insert(self.group.last_member);
         self.group.unsettled = true;
         true

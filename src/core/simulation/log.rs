@@ -24,7 +24,6 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) kind: Kind,
-    pub(super) partition: usize,
     pub(super) offset: i64,
     /// The id of the topic that it was written to.
     pub(super) topic_id: u128,

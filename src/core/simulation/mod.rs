@@ -40,6 +40,9 @@ const MUTANT_SCHEDULES: u64 = 4_000;
 /// How many steps of a schedule that failed are shown.
 const SHOWN: usize = 60;
 
+/// Where the seed is that is replayed.
+const SEED_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/simulation.seed");
+
 /// Seeds that failed once, and what of.
 const SEEDS: [u64; 0] = [];
 
@@ -115,6 +118,28 @@ fn given_any_schedule_of_faults_then_every_record_is_stored_exactly_once() {
         println!("{times:>10} {state}");
         assert!(times >= least, "{state} was reached {times} times");
     }
+}
+
+#[test]
+#[ignore = "tells what goes wrong in many schedules, and how often"]
+fn survey() {
+    let mut faults = std::collections::BTreeMap::<String, (u64, u64)>::new();
+    let mut seen = Seen::default();
+    for seed in 0..20_000 {
+        if let Some(fault) = run(seed, None, &names(), &mut seen) {
+            let kind: String = fault.chars().filter(|c| !c.is_ascii_digit()).take(70).collect();
+            faults.entry(kind).or_insert((0, seed)).0 += 1;
+        }
+    }
+    println!("{faults:#?}\n{seen:?}");
+}
+
+#[test]
+#[ignore = "replays the seed in target/simulation.seed"]
+fn replay() {
+    let text = std::fs::read_to_string(SEED_FILE).unwrap_or_default();
+    let seed = text.trim().parse().expect("a number in target/simulation.seed");
+    println!("{}", told(seed, None, usize::MAX));
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl World {
         let Some((partition, answer)) = process.answers.pop_front() else { return false };
         process.outstanding.remove(&partition);
         if matches!(answer, CommitAnswer::Unanswered(_)) {
-            process.unanswered = true;
+            process.unanswered.insert(partition);
             self.seen.unanswered += 1;
         }
         self.event(me, Event::Committed { partition: self.names[partition].clone(), answer });
@@ -171,6 +171,7 @@ impl World {
             return true;
         }
         self.processes[me].asks.remove(index);
+        self.processes[me].topic_ids.insert(partition, facts.topic_id.unwrap_or_default());
         self.event(me, Event::Resolved { partition: self.names[partition].clone(), ticket, facts });
         true
     }

@@ -60,8 +60,8 @@ pub(super) struct Process {
     pub(super) rejoining: bool,
     /// Its client knows that it was expelled.
     pub(super) lost: bool,
-    /// A commit wasn't answered since it joined: it may commit nothing more as this member.
-    pub(super) unanswered: bool,
+    /// Partitions of which a commit wasn't answered since it joined: it may commit none of them as this member.
+    pub(super) unanswered: BTreeSet<usize>,
     pub(super) asks: Vec<Ask>,
     pub(super) held: BTreeMap<usize, Held>,
     pub(super) closing: Vec<(usize, Work)>,
@@ -73,6 +73,8 @@ pub(super) struct Process {
     pub(super) outstanding: BTreeSet<usize>,
     pub(super) answers: VecDeque<(usize, CommitAnswer)>,
     pub(super) holds: BTreeMap<usize, String>,
+    /// The topics' ids that were found out with where the partitions begin.
+    pub(super) topic_ids: BTreeMap<usize, u128>,
     pub(super) knows_late: bool,
     /// The partitions whose assignment the core was told of and that it hasn't given up.
     pub(super) entrusted: BTreeSet<usize>,
@@ -98,7 +100,7 @@ impl Process {
             revoking: false,
             rejoining: false,
             lost: false,
-            unanswered: false,
+            unanswered: BTreeSet::new(),
             asks: Vec::new(),
             held: BTreeMap::new(),
             closing: Vec::new(),
@@ -109,6 +111,7 @@ impl Process {
             outstanding: BTreeSet::new(),
             answers: VecDeque::new(),
             holds: BTreeMap::new(),
+            topic_ids: BTreeMap::new(),
             knows_late: false,
             entrusted: BTreeSet::new(),
             cut: BTreeMap::new(),
@@ -160,7 +163,6 @@ impl World {
         self.time += time;
         for me in 0..self.processes.len() {
             if self.processes[me].runs() {
-                self.processes[me].held.values_mut().for_each(|held| held.reported = None);
                 self.tick(me);
             }
         }
@@ -241,7 +243,7 @@ impl World {
         let process = &mut self.processes[me];
         let entrusted = process.entrusted.contains(&partition);
         let alone = process.outstanding.insert(partition);
-        let answered = !process.unanswered;
+        let answered = !process.unanswered.contains(&partition);
         if !(entrusted && alone && answered) {
             self.blame(format!(
                 "commit of partition {partition}: entrusted {entrusted}, alone {alone}, none unanswered before {answered}"
@@ -255,7 +257,8 @@ impl World {
     }
 
     fn consume(&mut self, me: usize, partition: usize, offset: Offset) {
-        let topic_id = self.log(partition).topic_id;
+        // The client reads the topic that was found when it was resolved: by its id.
+        let topic_id = self.processes[me].topic_ids.get(&partition).copied().unwrap_or_default();
         self.processes[me].held.insert(partition, Held::at(offset.0, topic_id));
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::log::HOUR;
 use super::mix::{TROUBLES, Trouble};
+use super::process::{Process, Told};
 use super::world::World;
 use crate::core::Event;
 
@@ -173,7 +174,6 @@ impl World {
         self.mix.heal();
         (self.registry_down, self.pressure) = (false, 0);
         (0..self.processes.len()).for_each(|me| self.thaw(me));
-        self.refresh();
         self.run_dry();
         if self.fault.is_some() {
             return;
@@ -228,8 +228,8 @@ impl World {
             }
             let moved = self.run_once();
             quiet = if moved { 0 } else { quiet + 1 };
-            // Two quiet rounds: batches that are idle are sealed in between.
-            if quiet == 2 || self.fault.is_some() {
+            // Three quiet rounds: batches that are idle are sealed in between.
+            if quiet == 3 || self.fault.is_some() {
                 return;
             }
         }
@@ -237,10 +237,32 @@ impl World {
     }
 
     fn run_once(&mut self) -> bool {
+        if self.log(0).topic_id > 1 {
+            self.refresh();
+        }
+        // The sessions of those who are gone run out.
+        let is_gone = |process: &Process| {
+            process.ended && process.member.is_some_and(|member| self.group.members.contains(&member))
+        };
+        self.group.unsettled |= self.processes.iter().any(is_gone);
+        let mut moved = false;
+        while self.everybody_works() && self.fault.is_none() {
+            moved = true;
+        }
+        self.pass(Duration::from_millis(3_500));
+        moved
+    }
+
+    /// Everything that can be done without time passing, once around.
+    fn everybody_works(&mut self) -> bool {
         let mut moved = self.group.unsettled && self.rebalance(false);
         for me in 0..self.processes.len() {
-            while self.work(me) && self.fault.is_none() {
-                moved = true;
+            while self.fault.is_none() {
+                let refresh = matches!(self.processes[me].told.front(), Some(Told::TopicId(_)));
+                if !self.work(me) {
+                    break;
+                }
+                moved |= !refresh;
             }
         }
         moved |= !self.requests.is_empty() || !self.store.flying.is_empty();
@@ -250,7 +272,6 @@ impl World {
         while !self.store.flying.is_empty() {
             self.land(0);
         }
-        self.pass(Duration::from_millis(3_500));
         moved
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Held {
     /// The registry doesn't know this one: to be declared in the next record's batch.
     pub(super) unknown: Option<SchemaId>,
     pub(super) work: Option<Work>,
-    /// The position that the core was told last, since time passed.
+    /// The position that the core was told last.
     pub(super) reported: Option<Offset>,
 }
 

@@ -131,7 +131,7 @@ impl World {
             log.longest = log.longest.max(log.high());
             if !gap {
                 let record =
-                    Record { kind, partition, offset, topic_id, stored: 0, letters: 0, gone: false, hidden };
+                    Record { kind, offset, topic_id, stored: 0, letters: 0, gone: false, hidden };
                 self.records.push(record);
             }
         }
