@@ -7,23 +7,26 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::batch::publish::Publisher;
+use crate::batch::terms::Terms;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::intent::{Layout, MAX_METADATA};
 use crate::dead_letter::producer::KafkaDeadLetters;
-use crate::lane::{self, Publisher, Shared};
+use crate::lane::{self, Shared};
 use crate::registry::SchemaSource;
 use crate::registry::cache::SchemaCache;
 use crate::registry::confluent::Confluent;
 use crate::retry::until_done;
 use crate::sink::retry::Retrying;
 use crate::source::offsets::Offsets;
+use crate::takeover::{Maker, Takeovers};
 use crate::telemetry::http::{Health, Server};
 use crate::telemetry::lag_task::{self, LagReading};
 use crate::telemetry::status::Status;
 use crate::telemetry::troubles::{Dependency, Troubles};
-use crate::topics::Discovery;
+use crate::topics::{Discovery, TopicIds};
 
 /// How often lag is measured and published.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
@@ -77,7 +80,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let config = Arc::new(config);
     let Surroundings { status, troubles, lag, clock } = surroundings;
-    let layout = Arc::new(checked_layout(&config)?);
+    let terms = Arc::new(checked_terms(&config)?);
     let sink = crate::sink::open(&config.sink).await.map_err(settings)?;
     let dead_letters = KafkaDeadLetters::open(&config).map_err(settings)?;
     let registry: Arc<dyn SchemaSource> = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
@@ -97,11 +100,12 @@ pub async fn run(
     let Some((cluster, topics)) = stop.run_until_cancelled(met).await else { return Ok(()) };
     tracing::info!(topics = topics.join(" "), cluster = &*cluster, "starting");
     let (found, topics) = watch::channel(topics);
-    attendants.spawn(discovery.keep_looking(config.topics_refresh, found));
+    let (ids, topic_ids) = watch::channel(TopicIds::default());
+    attendants.spawn(discovery.keep_looking(config.topics_refresh, found, ids));
 
     let publisher = Publisher {
         config: Arc::clone(&config),
-        layout,
+        terms,
         cluster,
         sink: Arc::new(Retrying::new(sink, troubles.clone())),
         dead_letters: Arc::new(dead_letters),
@@ -111,24 +115,36 @@ pub async fn run(
     let schemas = SchemaCache::new(registry, unknown_after, Arc::clone(&clock), troubles.clone());
     let budget = Budget::new(config.memory_budget);
     let runtime = tokio::runtime::Handle::current();
+    let takeovers = Takeovers::begin(Maker {
+        publisher: publisher.clone(),
+        schemas: schemas.clone(),
+        budget: budget.clone(),
+        clock: Arc::clone(&clock),
+        troubles: troubles.clone(),
+        runtime: runtime.clone(),
+    });
+    let takeovers =
+        takeovers.map_err(|error| RunError::Failed(format!("no thread for takeovers: {error}")))?;
     run_lanes(Shared {
         config,
         publisher,
         schemas,
         offsets,
         budget,
+        takeovers,
         status,
         troubles,
         clock,
         topics,
+        topic_ids,
         stop,
         runtime,
     })
     .await
 }
 
-/// The layout, if every intent that it can lead to fits into an offset commit.
-fn checked_layout(config: &Config) -> Result<Layout, RunError> {
+/// The terms, if every intent that they can lead to fits into an offset commit.
+fn checked_terms(config: &Config) -> Result<Terms, RunError> {
     let layout = Layout::of(config);
     let longest = layout.longest_metadata();
     if longest > MAX_METADATA {
@@ -137,7 +153,7 @@ fn checked_layout(config: &Config) -> Result<Layout, RunError> {
              layout.key, timestamp, sink.path or sink.endpoint"
         )));
     }
-    Ok(layout)
+    Terms::of(&layout).map_err(RunError::Settings)
 }
 
 /// The cluster's id, once there is a broker to ask. All members must know the same, or they would name files differently;

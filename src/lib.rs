@@ -1,7 +1,9 @@
 //! Valve: Avro events from Kafka, sorted by a timestamp inside each event into hourly partitions, stored as Avro
 //! container files, exactly once and in bounded memory.
 
+pub mod audit;
 pub mod avro;
+pub(crate) mod batch;
 pub mod budget;
 pub mod cli;
 pub mod clock;
@@ -11,12 +13,15 @@ pub mod core;
 pub mod daemon;
 pub mod dead_letter;
 pub mod demo;
+pub(crate) mod fault_point;
 pub(crate) mod lane;
 pub mod memory;
 pub mod registry;
 pub mod retry;
 pub mod sink;
 pub mod source;
+pub mod stored;
+pub(crate) mod takeover;
 pub mod telemetry;
 mod topics;
 pub mod types;

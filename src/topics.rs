@@ -1,5 +1,6 @@
 //! Which topics are consumed: found again and again while running, so that new ones need no restart.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::telemetry::troubles::{Dependency, Troubles};
 
 /// How long one look may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The brokers' ids of topics. One that is deleted and created again has another id.
+pub(crate) type TopicIds = Arc<BTreeMap<Arc<str>, u128>>;
 
 /// Finds the topics that the setting `topics` means.
 #[derive(Clone, Debug)]
@@ -42,11 +46,21 @@ impl Discovery {
         topics.into()
     }
 
-    /// Looks every `interval`, and tells `found` of changes. Runs until it is dropped.
-    pub(crate) async fn keep_looking(self, interval: Duration, found: watch::Sender<Arc<[String]>>) {
+    /// Looks every `interval`, tells `found` of changes, and `ids` of the topics' ids. Runs until it is dropped.
+    pub(crate) async fn keep_looking(
+        self,
+        interval: Duration,
+        found: watch::Sender<Arc<[String]>>,
+        ids: watch::Sender<TopicIds>,
+    ) {
         loop {
             tokio::time::sleep(interval).await;
             let topics = self.find().await;
+            match self.offsets.topic_ids(topics.to_vec()).await {
+                Ok(known) => drop(ids.send(Arc::new(known))),
+                // The next look will do.
+                Err(reason) => tracing::debug!(reason, "the topics' ids can't be had"),
+            }
             found.send_if_modified(|known| {
                 let changed = **known != *topics;
                 if changed {

@@ -4,6 +4,7 @@
 //! that [`Compressor`] uses. The level is the writer's business: a header names the codec alone.
 
 mod compressor;
+pub(crate) mod decompressor;
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -22,6 +22,7 @@
 //! canonical form of the XXH3 tools).
 
 mod header;
+pub(crate) mod metadata;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ const FIRST_BUFFER: usize = 1024;
 const LONGEST_BUFFER: usize = 2 * BLOCK_BYTES;
 
 /// The length of a sync marker, in bytes.
-const MARKER_LEN: usize = 16;
+pub(crate) const MARKER_LEN: usize = 16;
 
 /// A file that takes rows. All of its blocks are compressed by compressors of one codec.
 #[derive(Debug)]
@@ -61,6 +62,10 @@ pub struct OpenFile {
     codec: Option<Codec>,
     rows: u64,
     digest: u128,
+    /// Uncompressed bytes of all rows.
+    datums: u64,
+    /// Only counts: it keeps no rows.
+    counts: bool,
 }
 
 impl OpenFile {
@@ -75,16 +80,29 @@ impl OpenFile {
             codec: None,
             rows: 0,
             digest: xxh3_128(&fingerprint.to_le_bytes()),
+            datums: 0,
+            counts: false,
         }
+    }
+
+    /// Drops all bytes, and keeps none from now on: only rows and digest go on. Such a file is never made into a body.
+    pub fn only_count(&mut self) {
+        (self.block, self.block_rows) = (Vec::new(), 0);
+        (self.blocks, self.markers) = (Segments::default(), Vec::new());
+        self.counts = true;
     }
 
     /// Appends one datum; compresses the current block when that is full.
     pub fn append(&mut self, datum: &[u8], compressor: &mut Compressor) {
+        self.rows += 1;
+        self.datums += datum.len() as u64;
+        self.digest = chain(self.digest, datum);
+        if self.counts {
+            return;
+        }
         self.make_room(datum.len());
         self.block.extend_from_slice(datum);
         self.block_rows += 1;
-        self.rows += 1;
-        self.digest = chain(self.digest, datum);
         if self.block.len() >= BLOCK_BYTES {
             self.finish_block(compressor);
         }
@@ -94,6 +112,12 @@ impl OpenFile {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Uncompressed bytes of the rows so far.
+    #[must_use]
+    pub fn datum_bytes(&self) -> u64 {
+        self.datums
     }
 
     /// The digest of the rows so far: starts from the schema's fingerprint.
@@ -137,6 +161,7 @@ impl OpenFile {
     /// rows or be unreadable.
     #[must_use]
     pub fn into_body(mut self, header: &Header<'_>) -> Body {
+        assert!(!self.counts, "a file that only counts has no rows to become a body");
         assert_eq!(self.block_rows, 0, "a file is closed before it becomes a body");
         if let Some(codec) = self.codec {
             assert_eq!(codec, header.codec, "the header names the codec of the blocks");
@@ -145,6 +170,14 @@ impl OpenFile {
         let mut pieces = vec![Bytes::from(header.encode())];
         pieces.extend(self.blocks.into_pieces());
         Body::new(pieces)
+    }
+
+    /// Takes its finished blocks out, as they stand in the file behind a header with this marker: for a file that is
+    /// stored while it is made.
+    pub fn take_blocks(&mut self, sync: &[u8; MARKER_LEN]) -> Vec<Bytes> {
+        self.blocks.overwrite(&self.markers, sync);
+        self.markers.clear();
+        std::mem::take(&mut self.blocks).into_pieces().collect()
     }
 
     /// Makes the block's buffer long enough for another `len` bytes: doubling while it is short, then no longer

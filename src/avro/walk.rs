@@ -49,15 +49,22 @@ impl Program {
     /// # Errors
     /// When `datum` isn't exactly one value of the schema, or breaks a limit.
     pub fn walk(&self, datum: &[u8]) -> Result<FieldTimes, DatumError> {
-        let mut walk = Walk {
-            program: self,
-            zero_size_items: 0,
-            marks: [Mark { left: 0, reading: Reading::Absent }; MAX_FIELDS],
-        };
+        let mut walk = Walk::new(self);
         match walk.run(0, 0, datum) {
             Ok([]) => Ok(walk.times(datum)),
             Ok(rest) => Err(DatumError { at: datum.len() - rest.len(), what: TRAILING }),
             Err(fault) => Err(DatumError { at: datum.len() - fault.left, what: fault.what }),
+        }
+    }
+
+    /// The length of the datum that `datums` begin with.
+    ///
+    /// # Errors
+    /// When they begin with no value of the schema, or with one that breaks a limit.
+    pub fn first_len(&self, datums: &[u8]) -> Result<usize, DatumError> {
+        match Walk::new(self).run(0, 0, datums) {
+            Ok(rest) => Ok(datums.len() - rest.len()),
+            Err(fault) => Err(DatumError { at: datums.len() - fault.left, what: fault.what }),
         }
     }
 }
@@ -76,6 +83,11 @@ struct Walk<'p> {
 }
 
 impl<'p> Walk<'p> {
+    fn new(program: &'p Program) -> Self {
+        let marks = [Mark { left: 0, reading: Reading::Absent }; MAX_FIELDS];
+        Self { program, zero_size_items: 0, marks }
+    }
+
     /// Runs the operations from `at` to their end on `rest`, with `levels` levels around them; gives what is left.
     fn run<'d>(&mut self, mut at: usize, levels: u32, mut rest: &'d [u8]) -> Rest<'d> {
         let program: &'p Program = self.program;

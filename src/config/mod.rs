@@ -76,6 +76,12 @@ pub fn process_environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
 }
 
+/// Where a test wants the process to fail (`crate::fault_point`).
+#[cfg(feature = "fault-points")]
+pub(crate) fn fault_point() -> Option<String> {
+    process_environment().find(|(name, _)| name == "FAULT_POINT").map(|(_, value)| value)
+}
+
 /// Where this machine keeps temporary files.
 #[must_use]
 pub fn temporary_directory() -> PathBuf {
@@ -195,6 +201,17 @@ pub enum SinkConfig {
         /// `sink.prefix`: what every key begins with; without slashes at its ends, may be empty.
         prefix: String,
     },
+}
+
+impl SinkConfig {
+    /// `sink.prefix`
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::S3(s3) => &s3.prefix,
+            Self::Local { prefix, .. } => prefix,
+        }
+    }
 }
 
 /// `sink.*` for `sink.type = "s3"`

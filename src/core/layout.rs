@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -43,6 +43,19 @@ impl Hour {
 impl fmt::Display for Hour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.date_time().format("%Y-%m-%dT%H"))
+    }
+}
+
+impl FromStr for Hour {
+    type Err = String;
+
+    /// Reads what `Display` writes: `2026-11-23T07`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = NaiveDateTime::parse_from_str(&format!("{text}:00"), "%Y-%m-%dT%H:%M");
+        let hour = parsed.map(|at| Self::of(UnixMillis(at.and_utc().timestamp_millis()), Granularity::Hour));
+        // chrono also takes other spellings, such as a single digit.
+        let exact = hour.ok().filter(|hour| hour.to_string() == text);
+        exact.ok_or_else(|| format!("{text:?} is no hour such as 2026-11-23T07 (UTC)"))
     }
 }
 
@@ -161,6 +174,29 @@ impl KeyTemplate {
         key
     }
 
+    /// What the keys of all files of `topic` and `hour` below `prefix` begin with, and no other hour's do. `None` when
+    /// the hour stands behind what differs from file to file.
+    #[must_use]
+    pub fn hour_prefix(&self, prefix: &str, topic: &str, hour: Hour) -> Option<String> {
+        let varies = |piece: &Piece| matches!(piece, Piece::Name(Name::Count | Name::Uuid));
+        let leading: Vec<Piece> = self.pieces.iter().take_while(|piece| !varies(piece)).cloned().collect();
+        let has = |name| leading.contains(&Piece::Name(name));
+        let hours_differ = has(Name::Hour) || !self.pieces.contains(&Piece::Name(Name::Hour));
+        let place = FilePlace { topic, hour, count: 0, uuid: Uuid::nil() };
+        let known = has(Name::Year) && has(Name::Month) && has(Name::Day) && hours_differ;
+        known.then(|| Self { pieces: leading }.key(prefix, &place))
+    }
+
+    /// What the keys of all files of `topic` below `prefix` begin with; `None` when the topic stands behind what
+    /// differs from file to file.
+    #[must_use]
+    pub fn topic_prefix(&self, prefix: &str, topic: &str) -> Option<String> {
+        let same = |piece: &Piece| matches!(piece, Piece::Text(_) | Piece::Name(Name::Topic));
+        let leading: Vec<Piece> = self.pieces.iter().take_while(|piece| same(piece)).cloned().collect();
+        let place = FilePlace { topic, hour: Hour(0), count: 0, uuid: Uuid::nil() };
+        leading.contains(&Piece::Name(Name::Topic)).then(|| Self { pieces: leading }.key(prefix, &place))
+    }
+
     /// Whether a file's hour (and not only its day) can be told from its key, as `granularity` needs it.
     ///
     /// # Errors
@@ -253,6 +289,31 @@ mod tests {
         assert_eq!(Hour::of(UnixMillis(-1), Granularity::Hour), Hour(-1));
         assert_eq!(Hour::of(UnixMillis(-1), Granularity::Day), Hour(-24));
         assert_eq!(Hour::of(UnixMillis(MILLIS_PER_HOUR * 25), Granularity::Day), Hour(24));
+    }
+
+    #[test]
+    fn given_an_hour_then_its_text_parses_to_itself_and_other_spellings_do_not() {
+        for hour in [Hour(473_353), Hour(0), Hour(-1)] {
+            assert_eq!(hour.to_string().parse(), Ok(hour));
+        }
+        for text in ["", "2026-11-23", "2026-11-23T7", "2026-11-23T24", "2026-11-23T07:00", "2026-11-23 07"] {
+            assert!(text.parse::<Hour>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn given_a_template_then_what_the_keys_of_an_hour_or_topic_begin_with_is_known_if_nothing_comes_before() {
+        let prefixes = |text: &str| {
+            let template: KeyTemplate = text.parse().unwrap();
+            let hour = template.hour_prefix("tank", "orders", Hour(473_353));
+            (hour, template.topic_prefix("tank", "orders"))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let hour = "tank/orders/year=2024/month=01/day=01/hour=01/orders_";
+        assert_eq!(prefixes(DEFAULT_KEY), (some(hour), some("tank/orders/year=")));
+        assert_eq!(prefixes("{year}-{month}-{day}/{uuid}"), (some("tank/2024-01-01/"), None));
+        assert_eq!(prefixes("{topic}/{uuid}/{year}{month}{day}{hour}"), (None, some("tank/orders/")));
+        assert_eq!(prefixes("{year}{month}{day}/{count}/{hour}/{uuid}"), (None, None));
     }
 
     #[test]

@@ -245,6 +245,8 @@ pub struct Publish {
     pub metadata: String,
     /// The cover that ends with the batch: where it begins, and what is in it beside rows, the batch's included.
     pub cover: Coverage,
+    /// An earlier owner promised it, and may have stored some of it.
+    pub remade: bool,
 }
 
 /// The open batch of a partition, for the lane to fill.

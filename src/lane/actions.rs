@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
-use crate::core::{Action, CommitAnswer, Event, Publish, Remake, Ticket};
+use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
+use crate::fault_point::{self, Point};
 use crate::retry::Backoff;
 use crate::source::SourceError;
 use crate::telemetry::status::{Committed, Membership};
@@ -46,7 +47,7 @@ impl Lane<'_> {
                 Action::Pause(partition) => self.try_kafka("pause", |lane| lane.source.pause(&partition)),
                 Action::Resume(partition) => self.try_kafka("resume", |lane| lane.source.resume(&partition)),
                 Action::Seal { partition, batch, reason } => self.seal(partition, batch, reason),
-                Action::Remake(remake) => self.refuse(remake),
+                Action::Remake(remake) => self.remake(remake),
                 Action::Publish(publish) => self.publish(publish),
                 Action::Finish { partition, batch, outcome, records } => {
                     self.finish(&partition, batch, outcome, records);
@@ -149,13 +150,11 @@ impl Lane<'_> {
         }
     }
 
-    fn refuse(&mut self, Remake { partition, batch, .. }: Remake) {
-        let reason = "a promised batch can't be made again yet".to_owned();
-        self.handle(Event::Refused { partition, batch, reason });
-    }
-
     fn publish(&mut self, publish: Publish) {
-        let Some(batch) = self.sealing.take(publish.batch) else { return };
+        let Some(mut batch) = self.sealing.take(publish.batch) else { return };
+        if !batch.is_whole() {
+            return self.publish_in_passes(publish, batch.outcome());
+        }
         let (publisher, lost) = (self.shared.publisher.clone(), Arc::clone(&self.lost));
         let (answers, task) = (self.answers.0.clone(), publish.clone());
         let (partition, id) = (publish.partition.clone(), publish.batch);
@@ -192,6 +191,8 @@ impl Lane<'_> {
     }
 
     fn finish(&mut self, partition: &TopicPartition, batch: BatchId, outcome: Outcome, records: u64) {
+        fault_point::reach(Point::Committed);
+        self.taking_over.forget(partition);
         let stored = self.publishing.stored.remove(partition).filter(|(of, _)| *of == batch);
         let bytes = stored.map_or(0, |(_, bytes)| bytes);
         let rows = outcome.rows();
@@ -213,6 +214,7 @@ impl Lane<'_> {
             job.abort();
         }
         self.publishing.stored.remove(partition);
+        self.taking_over.forget(partition);
         self.forget(partition);
         self.sealing.abandon(partition);
     }

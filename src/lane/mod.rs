@@ -5,12 +5,9 @@
 //! the consumer is polled many times a second, whatever else is slow.
 
 mod actions;
-mod batch;
-mod place;
-mod publish;
 mod records;
-mod schemas;
 mod seal;
+mod takeover;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,12 +19,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::actions::Publishing;
-use self::batch::Batch;
-pub(crate) use self::publish::Publisher;
-use self::schemas::Schemas;
 use self::seal::Sealing;
+use self::takeover::TakingOver;
 use crate::avro::codec::Compressor;
 use crate::avro::timestamp::Candidate;
+use crate::batch::Batch;
+use crate::batch::publish::Publisher;
+use crate::batch::schemas::Schemas;
 use crate::budget::{Account, Budget};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -38,9 +36,11 @@ use crate::registry::cache::{Lookup, SchemaCache};
 use crate::source::consumer::{Source, SourceEvent};
 use crate::source::offsets::Offsets;
 use crate::source::{Record, TopicHandle};
+use crate::takeover::{Remade, Takeovers};
 use crate::telemetry::status::{LaneStatus, Membership, Status};
 use crate::telemetry::troubles::{Dependency, Trouble, Troubles};
-use crate::types::{Offset, SchemaId, TopicPartition};
+use crate::topics::TopicIds;
+use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
 /// The most records of one take: enough to be worth the call, few enough that a turn is short.
 const TAKE: usize = 2_000;
@@ -61,13 +61,23 @@ pub(crate) struct Shared {
     pub(crate) schemas: SchemaCache,
     pub(crate) offsets: Offsets,
     pub(crate) budget: Budget,
+    pub(crate) takeovers: Takeovers,
     pub(crate) status: Status,
     pub(crate) troubles: Troubles,
     pub(crate) clock: Arc<dyn Clock>,
     /// The topics to consume, once they are known.
     pub(crate) topics: watch::Receiver<Arc<[String]>>,
+    /// The brokers' ids of them, asked for again and again.
+    pub(crate) topic_ids: watch::Receiver<TopicIds>,
     pub(crate) stop: CancellationToken,
     pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl Shared {
+    /// An empty batch under today's terms.
+    fn new_batch(&self, id: BatchId, instant: UnixMillis) -> Batch {
+        Batch::new(id, Arc::clone(&self.publisher.terms), instant, self.budget.account())
+    }
 }
 
 /// What the runtime answers to a lane.
@@ -75,6 +85,7 @@ pub(crate) struct Shared {
 enum Answer {
     Schema(SchemaId, Lookup),
     Facts(TopicPartition, Ticket, Facts),
+    Remade(TopicPartition, BatchId, Result<Box<Remade>, String>),
     Published(TopicPartition, BatchId, Result<u64, String>),
 }
 
@@ -116,6 +127,7 @@ struct Lane<'s> {
     compressor: Compressor,
     sealing: Sealing,
     publishing: Publishing,
+    taking_over: TakingOver,
     commits: Vec<Commit>,
     /// When this turn stops placing records.
     place_until: Duration,
@@ -127,6 +139,7 @@ struct Lane<'s> {
     asked: BTreeMap<TopicPartition, CancellationToken>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
     topics: watch::Receiver<Arc<[String]>>,
+    topic_ids: watch::Receiver<TopicIds>,
     /// Tells the publisher that the partitions belong to somebody else.
     lost: Arc<AtomicBool>,
     rejoin_at: Option<Duration>,
@@ -155,7 +168,7 @@ impl<'s> Lane<'s> {
             .then_some(config.layout.granularity);
         let settings = core::Settings {
             limits: Limits { batch: config.batch.clone(), processing },
-            layout: (*shared.publisher.layout).clone(),
+            layout: shared.publisher.terms.layout.clone(),
             start: StartPolicy { start: config.start, out_of_range: config.out_of_range },
             grace: config.rebalance_grace,
             shutdown_deadline: config.shutdown_deadline,
@@ -172,6 +185,7 @@ impl<'s> Lane<'s> {
             compressor,
             sealing: Sealing::default(),
             publishing: Publishing::default(),
+            taking_over: TakingOver::default(),
             commits: Vec::new(),
             place_until: Duration::ZERO,
             next_ready: None,
@@ -179,6 +193,7 @@ impl<'s> Lane<'s> {
             asked: BTreeMap::new(),
             answers: mpsc::channel(),
             topics: shared.topics.clone(),
+            topic_ids: shared.topic_ids.clone(),
             lost: Arc::default(),
             rejoin_at: None,
             leaving: false,
@@ -231,6 +246,7 @@ impl<'s> Lane<'s> {
             self.handle(Event::Shutdown);
         }
         self.keep_subscription()?;
+        self.look_at_topic_ids();
         self.place_until = self.shared.clock.monotonic() + PLACE_SLICE;
         self.take();
         self.seal_a_slice();
@@ -295,6 +311,7 @@ impl<'s> Lane<'s> {
                 self.handle(Event::Resolved { partition, ticket, facts });
             }
             Answer::Schema(id, lookup) => self.learn(id, lookup),
+            Answer::Remade(partition, batch, made) => self.remade(partition, batch, made),
             Answer::Published(partition, batch, result) => self.published(partition, batch, result),
         }
     }
@@ -302,7 +319,7 @@ impl<'s> Lane<'s> {
     /// Takes what the registry says of an id to the partitions that wait for it.
     fn learn(&mut self, id: SchemaId, lookup: Lookup) {
         self.lookups.retain(|asked| *asked != id);
-        let known = self.schemas.learn(id, lookup, &self.shared.config.timestamp);
+        let known = self.schemas.learn(id, lookup, &self.shared.publisher.terms.timestamp);
         let waiting = self.held.iter_mut().filter(|(_, held)| held.waiting == Some(id));
         let mut ready = Vec::new();
         for (partition, held) in waiting {
@@ -327,6 +344,16 @@ impl<'s> Lane<'s> {
             self.subscribe(&topics)?;
         }
         Ok(())
+    }
+
+    fn look_at_topic_ids(&mut self) {
+        if !self.topic_ids.has_changed().unwrap_or(false) {
+            return;
+        }
+        let ids = Arc::clone(&self.topic_ids.borrow_and_update());
+        for (topic, id) in ids.iter() {
+            self.handle(Event::TopicId { topic: Arc::clone(topic), id: *id });
+        }
     }
 
     fn subscribe(&self, topics: &[String]) -> Result<(), String> {

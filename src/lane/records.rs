@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use super::batch::Batch;
-use super::place::{Placed, Placer};
 use super::{Answer, IDLE_WAIT, Lane, TAKE};
+use crate::batch::Batch;
+use crate::batch::place::{Placed, Placer};
 use crate::core::batch::{Run, SealReason};
 use crate::core::{Event, Filling};
+use crate::fault_point::{self, Point};
 use crate::registry::cache::Lookup;
 use crate::source::{PartitionError, Record};
 use crate::types::{Offset, SchemaId, TopicPartition};
@@ -123,9 +124,8 @@ impl<'s> Lane<'s> {
             };
             let Some(held) = self.held.get_mut(partition) else { return };
             held.batch.take_if(|batch| batch.id != filling.batch);
-            let batch = held.batch.get_or_insert_with(|| {
-                Batch::new(filling.batch, filling.instant, self.shared.budget.account())
-            });
+            let batch =
+                held.batch.get_or_insert_with(|| self.shared.new_batch(filling.batch, filling.instant));
             if let Some(id) = held.unknown.take() {
                 if self.core.declare_unknown(partition, id) {
                     batch.declare_unknown(id);
@@ -138,12 +138,13 @@ impl<'s> Lane<'s> {
                 }
             }
             let mut placer = Placer {
-                config: &self.shared.config,
+                max_files: self.shared.config.batch.max_files,
                 schemas: &mut self.schemas,
                 compressor: &mut self.compressor,
             };
             let placed = place_run(&mut placer, partition, batch, record, records, filling);
             self.shared.status.consumed(&partition.topic, placed.run.records, placed.bytes);
+            fault_point::reach(Point::Filling);
             next = placed.rest;
             self.handle(Event::Took { partition: partition.clone(), run: placed.run });
             if let (Some(id), Some(record)) = (placed.wait, next.take_if(|_| placed.wait.is_some())) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Lane;
-use super::batch::Batch;
+use crate::batch::Batch;
 use crate::core::Event;
 use crate::core::batch::{BatchId, SealReason};
 use crate::types::TopicPartition;
@@ -22,6 +22,11 @@ pub(super) struct Sealing {
 impl Sealing {
     pub(super) fn is_busy(&self) -> bool {
         !self.closing.is_empty()
+    }
+
+    /// Keeps a batch that is closed already.
+    pub(super) fn keep(&mut self, partition: TopicPartition, batch: Batch) {
+        self.closed.push((partition, batch));
     }
 
     /// The closed batch `id`, to be published.
@@ -47,7 +52,7 @@ impl Lane<'_> {
     pub(super) fn seal(&mut self, partition: TopicPartition, id: BatchId, reason: SealReason) {
         self.shared.status.sealed(reason.code());
         let held = self.held.get_mut(&partition).and_then(|held| held.batch.take_if(|batch| batch.id == id));
-        let batch = held.unwrap_or_else(|| Batch::new(id, self.now().wall, self.shared.budget.account()));
+        let batch = held.unwrap_or_else(|| self.shared.new_batch(id, self.now().wall));
         tracing::debug!(%partition, reason = reason.code(), "sealed");
         self.sealing.closing.push_back((partition, batch));
     }

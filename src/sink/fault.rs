@@ -1,6 +1,7 @@
 //! A store that fails on purpose: for tests, simulation and torture.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use futures_util::stream::BoxStream;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Body, Digest, ObjectInfo, Sink, SinkError, Stored};
+use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored};
 
 /// One way for a call to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +146,18 @@ impl Sink for Faulty {
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
         self.call(self.inner.head(key)).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
+        self.call(self.inner.list(prefix, after)).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        self.call(self.inner.read(key, range)).await
+    }
+
+    async fn abort_uploads(&self, key: &str) -> Result<usize, SinkError> {
+        self.call(self.inner.abort_uploads(key)).await
     }
 }
 

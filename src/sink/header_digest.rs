@@ -1,91 +1,34 @@
 //! The digest in a container file's own header, read without reading the file.
 //!
-//! The object container file begins with four magic bytes and a map of metadata (Avro 1.12 specification, "Object
-//! Container Files"). This reads just that map, and gives up on anything that isn't one: what lies in a directory
-//! may be any file at all.
+//! What lies in a directory may be any file at all: what isn't a container, or is cut off, has no digest.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::{DIGEST_IN_HEADER, Digest};
-
-const MAGIC: &[u8; 4] = b"Obj\x01";
+use crate::avro::container::metadata::MetadataReader;
 
 /// A header longer than this, in bytes, has no digest. Its bulk is the schema's text.
 const MAX_HEADER: u64 = 64 << 20;
 
+/// How a digest is written, in bytes.
+const DIGITS: u64 = 32;
+
 /// The digest that the header at the beginning of `file` states; `None` when there is no header, none in it, or
 /// none that can be read.
 pub(super) fn header_digest(file: impl BufRead) -> io::Result<Option<Digest>> {
-    match read_header(&mut file.take(MAX_HEADER)) {
+    match read_header(file.take(MAX_HEADER)) {
         Ok(digest) => Ok(digest),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn read_header(header: &mut impl BufRead) -> io::Result<Option<Digest>> {
-    let mut magic = [0; MAGIC.len()];
-    header.read_exact(&mut magic)?;
-    if magic != *MAGIC {
-        return Ok(None);
-    }
-    loop {
-        // A negative count is followed by the block's size in bytes. An entry takes two bytes or more, so the
-        // limit on the header bounds this however large a count claims to be.
-        let Some(count) = read_long(header)? else { return Ok(None) };
-        if count == 0 || (count < 0 && read_long(header)?.is_none()) {
-            return Ok(None);
-        }
-        for _ in 0..count.unsigned_abs() {
-            let Some(is_digest) = read_is_digest_key(header)? else { return Ok(None) };
-            let Some(len) = read_len(header)? else { return Ok(None) };
-            if is_digest {
-                return read_digest(header, len);
-            }
-            skip(header, len)?;
-        }
-    }
-}
-
-/// Reads a map key and says whether it is the digest's; `None` when it is no key.
-fn read_is_digest_key(header: &mut impl BufRead) -> io::Result<Option<bool>> {
-    let Some(len) = read_len(header)? else { return Ok(None) };
-    let mut key = [0; DIGEST_IN_HEADER.len()];
-    if len != key.len() as u64 {
-        skip(header, len)?;
-        return Ok(Some(false));
-    }
-    header.read_exact(&mut key)?;
-    Ok(Some(key == DIGEST_IN_HEADER.as_bytes()))
-}
-
-fn read_digest(header: &mut impl BufRead, len: u64) -> io::Result<Option<Digest>> {
-    let mut text = [0; 32];
-    if len != text.len() as u64 {
-        return Ok(None);
-    }
-    header.read_exact(&mut text)?;
-    Ok(std::str::from_utf8(&text).ok().and_then(Digest::parse))
-}
-
-fn skip(header: &mut impl BufRead, len: u64) -> io::Result<()> {
-    let skipped = io::copy(&mut header.by_ref().take(len), &mut io::sink())?;
-    if skipped < len { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-}
-
-fn read_len(header: &mut impl BufRead) -> io::Result<Option<u64>> {
-    Ok(read_long(header)?.and_then(|len| u64::try_from(len).ok()))
-}
-
-/// A zig-zag varint of at most ten bytes; `None` when it is longer.
-fn read_long(header: &mut impl BufRead) -> io::Result<Option<i64>> {
-    let mut raw = 0u64;
-    for shift in (0..64).step_by(7) {
-        let mut byte = [0];
-        header.read_exact(&mut byte)?;
-        raw |= u64::from(byte[0] & 0x7f) << shift;
-        if byte[0] & 0x80 == 0 {
-            return Ok(Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()));
+fn read_header(file: impl BufRead) -> io::Result<Option<Digest>> {
+    let mut metadata = MetadataReader::open(file)?;
+    while let Some(name) = metadata.next_name()? {
+        if name == DIGEST_IN_HEADER.as_bytes() {
+            let text = metadata.value(DIGITS)?;
+            return Ok(std::str::from_utf8(&text).ok().and_then(Digest::parse));
         }
     }
     Ok(None)
@@ -96,6 +39,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const MAGIC: &[u8] = b"Obj\x01";
 
     fn long(value: i64, out: &mut Vec<u8>) {
         let mut raw = ((value << 1) ^ (value >> 63)).cast_unsigned();

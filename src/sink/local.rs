@@ -14,7 +14,8 @@
 //! may make them there may write there anyway.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, ErrorKind, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +26,9 @@ use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
 use super::header_digest::header_digest;
-use super::{Body, Digest, ObjectInfo, Sink, SinkError, Stored, verdict};
+use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of, verdict};
+
+mod listing;
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
@@ -51,7 +54,7 @@ impl LocalSink {
     fn target(&self, key: &str) -> Result<Target, SinkError> {
         let mut path = self.root.clone();
         for name in key.split('/') {
-            let is_temporary = name.starts_with('.') && name.ends_with(TEMPORARY_SUFFIX);
+            let is_temporary = is_temporary(name.as_bytes());
             if matches!(name, "" | "." | "..") || name.contains('\0') || is_temporary {
                 return Err(SinkError::Unavailable(format!(
                     "the key {key:?} is no path below {}: correct layout.key or sink.prefix",
@@ -107,6 +110,21 @@ impl Sink for LocalSink {
         let target = self.target(key)?;
         blocking(move || target.head()).await
     }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
+        let (root, prefix, after) = (self.root.clone(), prefix.to_owned(), after.map(str::to_owned));
+        blocking(move || listing::page(&root, &prefix, after.as_deref())).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        let target = self.target(key)?;
+        blocking(move || target.read(&range)).await
+    }
+}
+
+/// Whether `name` is one that only an [`Attempt`] has.
+fn is_temporary(name: &[u8]) -> bool {
+    name.starts_with(b".") && name.ends_with(TEMPORARY_SUFFIX.as_bytes())
 }
 
 /// Runs file work where it may block. It goes on when the caller stops waiting, and cleans up after itself.
@@ -127,15 +145,24 @@ struct Target {
 }
 
 impl Target {
+    fn open(&self) -> Result<Option<File>, SinkError> {
+        match File::open(&self.path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.unavailable("open", &error)),
+        }
+    }
+
     fn head(&self) -> Result<Option<ObjectInfo>, SinkError> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.unavailable("open", &error)),
-        };
+        let Some(file) = self.open()? else { return Ok(None) };
         let len = file.metadata().map_err(|error| self.unavailable("look up", &error))?.len();
         let digest = header_digest(BufReader::new(file)).map_err(|error| self.unavailable("read", &error))?;
         Ok(Some(ObjectInfo { len, digest }))
+    }
+
+    fn read(&self, range: &Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        let Some(file) = self.open()? else { return Ok(None) };
+        bytes_of(file, range).map(Some).map_err(|error| self.unavailable("read", &error))
     }
 
     /// What a file that is there already means for a put; `None` when there is none. It may be another process's
@@ -180,6 +207,16 @@ impl Target {
         };
         SinkError::Unavailable(format!("cannot {doing} {}: {error} ({advice})", self.path.display()))
     }
+}
+
+fn bytes_of(mut file: File, range: &Range<u64>) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    // A file system refuses to go where none of its files can reach.
+    if range.start < file.metadata()?.len() {
+        file.seek(SeekFrom::Start(range.start))?;
+        file.take(len_of(range)).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes.into())
 }
 
 /// Makes `directory` and those above it, and syncs where each one is entered.
@@ -263,8 +300,7 @@ fn remove_left_behind(directory: &Path, own: &File) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let name = name.as_encoded_bytes();
-        if !name.starts_with(b".") || !name.ends_with(TEMPORARY_SUFFIX.as_bytes()) {
+        if !is_temporary(name.as_encoded_bytes()) {
             continue;
         }
         let modified = entry.metadata().and_then(|metadata| metadata.modified());

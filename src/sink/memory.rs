@@ -1,6 +1,7 @@
 //! A store in memory, for tests and simulation.
 
 use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use super::{Body, Digest, ObjectInfo, Sink, SinkError, Stored, verdict};
+use super::{Body, Digest, LIST_PAGE, Listed, ObjectInfo, Sink, SinkError, Stored, verdict};
 
 /// One stored object.
 #[derive(Clone, Debug)]
@@ -90,4 +91,30 @@ impl Sink for MemorySink {
         let objects = self.locked();
         Ok(objects.get(key).map(|object| ObjectInfo { len: object.body.len(), digest: object.digest }))
     }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
+        let begin = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let objects = self.locked();
+        let listed = objects
+            .range::<str, _>((begin, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .take(LIST_PAGE)
+            .map(|(key, object)| Listed { key: key.clone(), len: object.body.len() });
+        Ok(listed.collect())
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        Ok(self.locked().get(key).map(|object| cut(&object.body, &range)))
+    }
+}
+
+/// The bytes `range` of `body`, as far as it has them.
+fn cut(body: &Body, range: &Range<u64>) -> Bytes {
+    let whole = Bytes::from(body.pieces().concat());
+    let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
+    let (start, end) = (bound(range.start), bound(range.end));
+    if start < end { whole.slice(start..end) } else { Bytes::new() }
 }

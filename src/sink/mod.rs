@@ -6,6 +6,7 @@
 //! One conformance suite (`tests/end_to_end/sink_conformance.rs`) says what a store must do, and all three pass it.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -145,6 +146,18 @@ pub struct ObjectInfo {
     pub digest: Option<Digest>,
 }
 
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// The most objects that one [`Sink::list`] returns: as many as S3 does.
+pub const LIST_PAGE: usize = 1000;
+
 /// A place for immutable objects. All calls are safe to repeat; dropping a call's future abandons it, after
 /// which the object is either there whole or not there.
 #[async_trait]
@@ -164,6 +177,24 @@ pub trait Sink: fmt::Debug + Send + Sync {
 
     /// Looks `key` up; `None` when nothing is there.
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError>;
+
+    /// The objects whose key begins with `prefix` (any text, not only whole names), by key in ascending order of
+    /// its bytes, beginning behind the key `after`. At most [`LIST_PAGE`]; empty when there are no more. What
+    /// is stored while a listing is under way may be missing from it.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError>;
+
+    /// The bytes `range` of an object: fewer where it ends earlier, none where it ends before the range; `None`
+    /// when nothing is there. They are held in memory.
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError>;
+
+    /// Aborts the uploads to `key` that were begun and not completed, and says how many: what processes that died
+    /// have left behind. To be called once the object is there: a live upload that is hit then starts again, and
+    /// finds it. Parts that stay cost money, no more: no reason to hold a batch.
+    async fn abort_uploads(&self, key: &str) -> Result<usize, SinkError> {
+        // Most stores have nothing to abort.
+        let _ = key;
+        Ok(0)
+    }
 }
 
 /// Makes the configured store. Nothing is asked of it yet: a store that is away is waited for by the calls.
@@ -173,6 +204,11 @@ pub async fn open(config: &SinkConfig) -> Result<Arc<dyn Sink>, OpenError> {
         SinkConfig::S3(config) => Arc::new(s3::S3Sink::new(config).await?),
         SinkConfig::Local { path, .. } => Arc::new(local::LocalSink::new(path.clone())),
     })
+}
+
+/// The length of `range`; an inverted one is empty.
+fn len_of(range: &Range<u64>) -> u64 {
+    range.end.saturating_sub(range.start)
 }
 
 /// What finding an object with digest `theirs` under `key` means for a put with digest `ours`.

@@ -16,7 +16,16 @@ impl Patience {
     /// The limit for one request with a body of `len` bytes.
     #[must_use]
     pub fn for_request(&self, len: u64) -> Duration {
-        self.answer + Duration::from_secs(len.div_ceil(self.bytes_per_second.max(1)))
+        self.answer.saturating_add(Duration::from_secs(len.div_ceil(self.bytes_per_second.max(1))))
+    }
+
+    /// The limit for making an object of `parts` parts that have been sent. S3 may take minutes for that
+    /// ("`CompleteMultipartUpload`" in the API reference), others copy the parts together: a quarter of a second for
+    /// each is 32 MiB/s or more. Too short a limit would have the file sent again and again.
+    #[must_use]
+    pub fn for_completion(&self, parts: usize) -> Duration {
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        self.answer.saturating_mul(4).saturating_add(Duration::from_millis(250).saturating_mul(parts))
     }
 
     /// The limit for a whole put of `len` bytes, whatever requests it consists of: a put that is refused for a
@@ -24,7 +33,7 @@ impl Patience {
     /// answers. It is only there for a call that hangs; the store's own limits come first.
     #[must_use]
     pub fn for_put(&self, len: u64) -> Duration {
-        self.for_request(len) * 2 + self.answer * 4
+        self.for_request(len).saturating_mul(2).saturating_add(self.answer.saturating_mul(4))
     }
 }
 
@@ -45,5 +54,16 @@ mod tests {
         assert_eq!(patience.for_request(0), Duration::from_secs(30));
         assert_eq!(patience.for_request(1025), Duration::from_secs(32));
         assert_eq!(patience.for_put(1025), Duration::from_secs(184));
+        let slowest = Patience { bytes_per_second: 1, ..patience };
+        assert_eq!(slowest.for_put(u64::MAX), Duration::MAX, "a range without an end");
+    }
+
+    #[test]
+    fn given_more_parts_then_their_completion_is_waited_for_longer() {
+        let patience = Patience::default();
+        assert_eq!(patience.for_completion(0), Duration::from_secs(120));
+        assert_eq!(patience.for_completion(10_000), Duration::from_secs(2620));
+        // A put's own limit never comes first: 9 parts are the fewest of a body that is put in parts.
+        assert!(patience.for_completion(9) < patience.for_put(64 << 20));
     }
 }

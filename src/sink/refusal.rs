@@ -10,7 +10,7 @@ use std::fmt;
 /// A request that failed.
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
-    /// The HTTP status; `None` when there was no answer (or none that could be read).
+    /// The HTTP status; `None` when there was no answer.
     pub(super) status: Option<u16>,
     /// The store's code, for example `SlowDown`. A HEAD has none.
     pub(super) code: Option<String>,
@@ -38,9 +38,15 @@ impl Refusal {
         match (self.status, self.code.as_deref()) {
             (_, Some("PreconditionFailed")) | (Some(412), _) => Meaning::Exists,
             (_, Some("NotImplemented")) | (Some(501), _) => Meaning::NotImplemented,
-            (None, _) => Meaning::NoAnswer,
+            // A success that cannot be read, or was cut off, is none.
+            (None | Some(200..=299), None) | (None, Some(_)) => Meaning::NoAnswer,
             _ => Meaning::Refused,
         }
+    }
+
+    /// Whether the upload isn't there: completed, or aborted, by whomever.
+    pub(super) fn is_no_such_upload(&self) -> bool {
+        self.code.as_deref() == Some("NoSuchUpload")
     }
 
     /// What to do about it.
@@ -72,8 +78,9 @@ impl Refusal {
         match self.status {
             Some(301 | 307) => return self.region_advice(),
             Some(401 | 403) => {
-                "allow s3:PutObject, s3:GetObject and s3:AbortMultipartUpload on the bucket's objects and \
-                 s3:ListBucket on the bucket (without it a missing object looks denied)"
+                "allow s3:PutObject, s3:GetObject and s3:AbortMultipartUpload on the bucket's objects, and \
+                 s3:ListBucket (without it a missing object looks denied) and s3:ListBucketMultipartUploads on \
+                 the bucket"
             }
             Some(404) => "check sink.bucket and sink.endpoint",
             Some(409) => "another writer is at this key; start again",
@@ -131,6 +138,8 @@ mod tests {
         assert_eq!(refusal(501, "").meaning(), Meaning::NotImplemented);
         assert_eq!(refusal(503, "").meaning(), Meaning::Refused);
         assert_eq!(Refusal::default().meaning(), Meaning::NoAnswer);
+        let cut_off = Refusal { status: Some(200), ..Refusal::default() };
+        assert_eq!(cut_off.meaning(), Meaning::NoAnswer);
     }
 
     #[test]

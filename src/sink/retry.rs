@@ -1,5 +1,6 @@
 //! A store that is waited for: each call is repeated until it succeeds or only a person can help.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::patience::Patience;
-use super::{Body, Digest, ObjectInfo, Sink, SinkError, Stored};
+use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of};
 use crate::retry::until_final;
 use crate::telemetry::troubles::{Dependency, Troubles};
 
@@ -35,17 +36,22 @@ impl Retrying {
     pub fn with_patience(inner: Arc<dyn Sink>, troubles: Troubles, patience: Patience) -> Self {
         Self { inner, troubles, patience }
     }
+
+    /// Repeats a call that moves `len` bytes.
+    async fn wait<T, F, Fut>(&self, what: String, len: u64, attempt: F) -> Result<T, SinkError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, SinkError>>,
+    {
+        let timeout = self.patience.for_put(len);
+        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, attempt).await
+    }
 }
 
 #[async_trait]
 impl Sink for Retrying {
     async fn put(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
-        let what = format!("put {key}");
-        let timeout = self.patience.for_put(body.len());
-        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, || {
-            self.inner.put(key, digest, body.clone())
-        })
-        .await
+        self.wait(format!("put {key}"), body.len(), || self.inner.put(key, digest, body.clone())).await
     }
 
     async fn put_streaming(
@@ -58,12 +64,19 @@ impl Sink for Retrying {
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
-        let what = format!("look up {key}");
-        let timeout = self.patience.for_put(0);
-        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, || {
-            self.inner.head(key)
-        })
-        .await
+        self.wait(format!("look up {key}"), 0, || self.inner.head(key)).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
+        self.wait(format!("list {prefix}"), 0, || self.inner.list(prefix, after)).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        self.wait(format!("read {key}"), len_of(&range), || self.inner.read(key, range.clone())).await
+    }
+
+    async fn abort_uploads(&self, key: &str) -> Result<usize, SinkError> {
+        self.wait(format!("abort the uploads to {key}"), 0, || self.inner.abort_uploads(key)).await
     }
 }
 
@@ -106,6 +119,19 @@ mod tests {
     async fn given_a_call_that_hangs_then_it_is_given_up_and_repeated() {
         let (sink, _, _) = retrying([(1, Fault::Hang), (2, Fault::Hang)]);
         assert_eq!(sink.head("a").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn given_faults_then_listings_reads_and_aborts_are_repeated() {
+        let faults = [Fault::Refused, Fault::Hang, Fault::AnswerLost];
+        for fault in faults {
+            let (sink, memory, troubles) = retrying([1, 3, 5].map(|call| (call, fault)));
+            memory.put_foreign("a", body());
+            assert_eq!(sink.list("", None).await.unwrap(), [Listed { key: "a".to_owned(), len: 4 }]);
+            assert_eq!(sink.read("a", 1..9).await.unwrap(), Some(Bytes::from_static(b"ows")));
+            assert_eq!(sink.abort_uploads("a").await.unwrap(), 0);
+            assert!(troubles.lines().is_empty(), "{fault:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! S3, and stores that speak its protocol. The only module that knows the S3 client.
 //!
-//! - Every write is conditional (`If-None-Match: *`). 412 is not "done" by itself: the digests are compared. A store
-//!   without conditional writes (501) is asked first and then written to plainly, which leaves the moment between
+//! - Every write is conditional (`If-None-Match: *`; `s3/conditional.rs`). 412 is not "done" by itself: the digests are
+//!   compared. A store without conditional writes (501) is asked first and then written to plainly, which leaves the moment between
 //!   the two unguarded; that is logged once. (A store that *ignores* the condition cannot be noticed.)
 //! - Each call is one attempt: the client's own retries are off, [`super::retry::Retrying`] repeats. Each request
 //!   has a limit by its size ([`Patience`]) on all of it, connecting (5 s at most) included; no separate read
@@ -11,12 +11,13 @@
 //!   carry a CRC-32 instead, and not only for bits that flip: a store may keep as much as arrived of a body that was
 //!   cut off by a dropped call, under the full digest (versitygw 1.8.0 does), unless a checksum says otherwise.
 //! - Large and streamed bodies go up in parts and appear when they are complete. An upload that is not completed is
-//!   aborted, but nothing can abort that of a process that died: give the bucket a lifecycle rule that aborts
-//!   incomplete multipart uploads after a day.
+//!   aborted; that of a process that died stays until somebody calls [`Sink::abort_uploads`]. For those of files
+//!   that nobody makes again, give the bucket a lifecycle rule that aborts incomplete multipart uploads after a day.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,12 +41,16 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use super::parts::{FIRST_PART, Parts};
 use super::patience::Patience;
 use super::pieces::Pieces;
-use super::refusal::{Meaning, Refusal};
-use super::{Body, DIGEST_METADATA, Digest, ObjectInfo, OpenError, Sink, SinkError, Stored, verdict};
+use super::refusal::Refusal;
+use super::{Body, DIGEST_METADATA, Digest, Listed, ObjectInfo, OpenError, Sink, SinkError, Stored};
 use crate::config::{S3Config, Secret};
 
+mod conditional;
+mod left_behind;
+mod reading;
 mod upload;
 
+use conditional::Condition;
 use upload::Upload;
 
 /// What the objects are said to be. IANA knows no type for container files; readers go by the key.
@@ -54,6 +59,9 @@ const CONTENT_TYPE: &str = "application/avro";
 /// A larger body, in bytes, goes up in parts. S3 itself allows 5 GiB in one request, of which all is lost when
 /// the last byte is.
 const LARGEST_SINGLE_PUT: u64 = 64 << 20;
+
+/// How many parts of a body that is in memory anyway go up at the same time.
+const PARTS_AT_ONCE: usize = 4;
 
 /// The limit on making a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -129,12 +137,13 @@ impl S3Sink {
         })
     }
 
-    /// The limits of a request that sends `len` bytes.
+    /// The limits of a request that moves `len` bytes.
     fn within(&self, len: u64) -> Builder {
-        let limits = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_timeout(self.patience.for_request(len))
-            .build();
+        self.limits(self.patience.for_request(len))
+    }
+
+    fn limits(&self, whole: Duration) -> Builder {
+        let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(whole).build();
         Builder::new().timeout_config(limits)
     }
 
@@ -162,35 +171,22 @@ impl fmt::Debug for S3Sink {
 impl Sink for S3Sink {
     async fn put(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
         if body.len() > LARGEST_SINGLE_PUT {
-            let pieces = body.pieces().to_vec();
-            return self.put_streaming(key, digest, stream::iter(pieces.into_iter().map(Ok)).boxed()).await;
+            // Its parts share its memory.
+            let pieces = stream::iter(body.pieces().to_vec().into_iter().map(Ok)).boxed();
+            return self.put_in_parts(key, digest, pieces, PARTS_AT_ONCE).await;
         }
         self.put_whole(key, digest, body).await
     }
 
-    /// Holds up to one part in memory: 8 MiB, and more only for objects of more than 8 GiB (`parts.rs`).
+    /// Holds up to one part in memory: 8 MiB, and more only for objects of more than 8 GiB (`parts.rs`). So the
+    /// parts go up one after the other.
     async fn put_streaming(
         &self,
         key: &str,
         digest: Digest,
         pieces: BoxStream<'static, Result<Bytes, SinkError>>,
     ) -> Result<Stored, SinkError> {
-        // In a takeover most files are there already: one request instead of all the parts.
-        if let Some(stored) = self.compare(key, digest).await? {
-            return Ok(stored);
-        }
-        let mut parts = Parts::of(pieces);
-        let first = parts.next().await?;
-        if first.len() < FIRST_PART {
-            return self.put_whole(key, digest, first).await;
-        }
-        let mut upload = Upload::begin(self, key, digest).await?;
-        let mut part = first;
-        while !part.is_empty() {
-            upload.send(part).await?;
-            part = parts.next().await?;
-        }
-        upload.complete(digest).await
+        self.put_in_parts(key, digest, pieces, 1).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
@@ -210,9 +206,42 @@ impl Sink for S3Sink {
             }
         }
     }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
+        self.page(prefix, after).await
+    }
+
+    async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {
+        self.range_of(key, range).await
+    }
+
+    async fn abort_uploads(&self, key: &str) -> Result<usize, SinkError> {
+        self.abort_what_is_left(key).await
+    }
 }
 
 impl S3Sink {
+    async fn put_in_parts(
+        &self,
+        key: &str,
+        digest: Digest,
+        pieces: BoxStream<'static, Result<Bytes, SinkError>>,
+        at_once: usize,
+    ) -> Result<Stored, SinkError> {
+        // In a takeover most files are there already: one request instead of all the parts.
+        if let Some(stored) = self.compare(key, digest).await? {
+            return Ok(stored);
+        }
+        let mut parts = Parts::of(pieces);
+        let first = parts.next().await?;
+        if first.len() < FIRST_PART {
+            return self.put_whole(key, digest, first).await;
+        }
+        let upload = Upload::begin(self, key, digest).await?;
+        let sent = upload.send_all(first, parts, at_once).await?;
+        upload.complete(sent, digest).await
+    }
+
     async fn put_whole(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
         self.write_once("put", key, digest, |condition| self.put_object(key, digest, body.clone(), condition))
             .await
@@ -249,75 +278,6 @@ impl S3Sink {
             .map_err(|error| refusal(&error))
     }
 
-    /// What every put ends in: makes `key` visible unless an object is there. `write` sends the request, with or
-    /// without the condition.
-    async fn write_once<F, Fut>(
-        &self,
-        doing: &str,
-        key: &str,
-        digest: Digest,
-        write: F,
-    ) -> Result<Stored, SinkError>
-    where
-        F: Fn(Condition) -> Fut + Send,
-        Fut: Future<Output = Result<(), Refusal>> + Send,
-    {
-        let known = self.unconditional.load(Ordering::Relaxed);
-        if !known {
-            match write(UNLESS_THERE).await {
-                Ok(()) => return Ok(Stored::Created),
-                Err(refusal) if refusal.meaning() == Meaning::NotImplemented => {}
-                Err(refusal) => return self.settle(doing, key, digest, &refusal).await,
-            }
-        }
-        if let Some(stored) = self.compare(key, digest).await? {
-            return Ok(stored);
-        }
-        if let Err(refusal) = write(None).await {
-            return self.settle(doing, key, digest, &refusal).await;
-        }
-        // Only now it is sure that the condition was what the store did not offer.
-        if !known && !self.unconditional.swap(true, Ordering::Relaxed) {
-            tracing::warn!(store = %self.place, "the store has no conditional writes: valve asks before it writes, \
-                but two processes that store one file at the same moment both will");
-        }
-        Ok(Stored::Created)
-    }
-
-    /// What a failed write means.
-    async fn settle(
-        &self,
-        doing: &str,
-        key: &str,
-        digest: Digest,
-        refusal: &Refusal,
-    ) -> Result<Stored, SinkError> {
-        match refusal.meaning() {
-            Meaning::Exists => self.compare(key, digest).await?.ok_or_else(|| {
-                let place = &self.place;
-                SinkError::Unavailable(format!(
-                    "{doing} {key} in {place}: it was there and is gone: start again"
-                ))
-            }),
-            // The bytes may be there all the same. A store may also say 412 and hang up while the body is still
-            // being sent, and the answer is lost every time: only the lookup ends that.
-            Meaning::NoAnswer => match self.compare(key, digest).await {
-                Ok(Some(stored)) => Ok(stored),
-                Err(conflict @ SinkError::Conflict { .. }) => Err(conflict),
-                Ok(None) | Err(_) => Err(self.unavailable(doing, key, refusal)),
-            },
-            Meaning::NotImplemented | Meaning::Refused => Err(self.unavailable(doing, key, refusal)),
-        }
-    }
-
-    /// What an object that is there already means for a put; `None` when there is none.
-    async fn compare(&self, key: &str, digest: Digest) -> Result<Option<Stored>, SinkError> {
-        match self.look_up(key).await? {
-            Some(there) => verdict(key, digest, there.digest).map(Some),
-            None => Ok(None),
-        }
-    }
-
     async fn look_up(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
         let request = self.client.head_object().bucket(&self.bucket).key(key);
         match request.customize().config_override(self.within(0)).send().await {
@@ -335,10 +295,6 @@ impl S3Sink {
         }
     }
 }
-
-/// The `If-None-Match` of a write.
-type Condition = Option<&'static str>;
-const UNLESS_THERE: Condition = Some("*");
 
 fn in_pieces(body: Body) -> ByteStream {
     ByteStream::new(SdkBody::retryable(move || SdkBody::from_body_1_x(Pieces::of(body.clone()))))

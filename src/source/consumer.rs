@@ -43,7 +43,7 @@ impl Source {
     /// When librdkafka refuses a property; the reason names it.
     pub(crate) fn open(config: &Config, lane: usize) -> Result<Self, SourceError> {
         let consumer: BaseConsumer<_> =
-            consumer_config(config, lane).create_with_context(GroupContext::default())?;
+            consumer_config(config, &format!("valve-{lane}")).create_with_context(GroupContext::default())?;
         let consumer = Arc::new(consumer);
         let queue = RecordQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
@@ -274,7 +274,7 @@ fn queue_kib(config: &Config) -> usize {
 }
 
 /// What decides speed and memory first, so that `kafka.properties` can change it; what belongs to valve last.
-fn consumer_config(config: &Config, lane: usize) -> ClientConfig {
+pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig {
     let mut properties = ClientConfig::new();
     properties
         .set("queued.max.messages.kbytes", queue_kib(config).to_string())
@@ -286,17 +286,19 @@ fn consumer_config(config: &Config, lane: usize) -> ClientConfig {
     for (name, value) in client_config(&config.kafka).config_map() {
         properties.set(name, value);
     }
-    properties.set("client.id", format!("valve-{lane}")).set("group.id", &config.name);
+    properties.set("client.id", client_id).set("group.id", &config.name);
     own_by_valve(&mut properties, config);
     properties
 }
 
+/// `isolation.level`
+pub(super) fn isolation(read_committed: bool) -> &'static str {
+    if read_committed { "read_committed" } else { "read_uncommitted" }
+}
+
 /// The properties that the protocol depends on (PROTOCOL.md, "What belongs to valve").
 fn own_by_valve(properties: &mut ClientConfig, config: &Config) {
-    let isolation = match config.group.isolation {
-        Isolation::ReadCommitted => "read_committed",
-        Isolation::ReadUncommitted => "read_uncommitted",
-    };
+    let isolation = isolation(config.group.isolation == Isolation::ReadCommitted);
     properties
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")

@@ -78,6 +78,19 @@ impl Offsets {
         .await
     }
 
+    /// The ids of these topics; of one that doesn't exist, or where the brokers don't tell, there is none.
+    ///
+    /// # Errors
+    /// When the brokers can't be asked.
+    pub(crate) async fn topic_ids(&self, topics: Vec<String>) -> Result<BTreeMap<Arc<str>, u128>, String> {
+        self.blocking(move |this| {
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            let ids = topic_ids(&this.client, &names, TIMEOUT)?;
+            Ok(ids.into_iter().map(|(name, id)| (Arc::from(name), id)).collect())
+        })
+        .await
+    }
+
     /// What is known of each of `partitions`; a sentence for one of which something isn't.
     ///
     /// # Errors
@@ -225,7 +238,7 @@ impl std::fmt::Debug for Offsets {
 
 /// Logs, and leaves errors to the calls that they concern.
 #[derive(Debug)]
-struct QuietContext;
+pub(super) struct QuietContext;
 
 impl ClientContext for QuietContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

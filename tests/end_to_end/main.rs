@@ -33,6 +33,7 @@ mod stack;
 mod stopping;
 mod storing;
 mod subscribing;
+mod taking_over;
 mod valve;
 
 /// Tests wait more than they compute.
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         lag::TESTS,
         subscribing::TESTS,
         rebalancing::TESTS,
+        taking_over::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));

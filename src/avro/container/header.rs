@@ -4,7 +4,7 @@ use super::{MARKER_LEN, put_long};
 use crate::avro::codec::Codec;
 
 /// "Obj" and the format's version.
-const MAGIC: &[u8] = b"Obj\x01";
+pub(super) const MAGIC: [u8; 4] = *b"Obj\x01";
 
 /// What stands at a file's beginning. The same header is always the same bytes.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Header<'_> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_len());
-        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&MAGIC);
         put_long(&mut out, 2 + self.metadata.len() as u64);
         for (name, value) in self.entries() {
             put_bytes(&mut out, name);

@@ -80,6 +80,7 @@ impl Partition {
             instant: front.batch.instant,
             metadata: self.committed.encode(),
             cover: front.cover(&self.committed.coverage, &outcome),
+            remade: front.promised.is_some(),
         }));
         front.stage = Stage::Publishing(outcome);
     }

@@ -1,5 +1,9 @@
 //! What only the local store promises; the rest is in the conformance suite.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -117,4 +121,50 @@ async fn given_a_streaming_put_that_is_dropped_then_no_file_is_left() {
     let put = sink.put_streaming("a/b.avro", Digest(1), endless);
     assert!(tokio::time::timeout(Duration::from_millis(200), put).await.is_err());
     assert!(names(&sink.root.join("a")).is_empty());
+}
+
+async fn listed(sink: &LocalSink, prefix: &str, after: Option<&str>) -> Vec<String> {
+    sink.list(prefix, after).await.unwrap().into_iter().map(|listed| listed.key).collect()
+}
+
+#[tokio::test]
+async fn given_no_root_when_listed_then_nothing_is_there() {
+    let (_root, sink) = sink();
+    assert_eq!(listed(&sink, "", None).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn given_what_no_put_has_made_when_listed_then_it_is_passed_over() {
+    let (_root, sink) = sink();
+    put(&sink, "a/1.avro").await.unwrap();
+    let directory = sink.root.join("a");
+    fs::write(directory.join(".half.tmp"), "half").unwrap();
+    fs::create_dir(directory.join(".directory.tmp")).unwrap();
+    fs::write(directory.join(".directory.tmp/x"), "x").unwrap();
+    fs::create_dir(directory.join("empty")).unwrap();
+    fs::write(directory.join(OsStr::from_bytes(b"not\xffunicode")), "x").unwrap();
+    symlink("nowhere", directory.join("dangling")).unwrap();
+    let _socket = UnixListener::bind(directory.join("socket")).unwrap();
+    assert_eq!(listed(&sink, "", None).await, ["a/1.avro"]);
+}
+
+#[tokio::test]
+async fn given_links_when_listed_then_they_are_what_they_lead_to() {
+    let (root, sink) = sink();
+    put(&sink, "a/1.avro").await.unwrap();
+    fs::create_dir(root.path().join("elsewhere")).unwrap();
+    fs::write(root.path().join("elsewhere/2.avro"), "rows").unwrap();
+    symlink(root.path().join("elsewhere"), sink.root.join("b")).unwrap();
+    symlink("1.avro", sink.root.join("a/0.avro")).unwrap();
+    assert_eq!(listed(&sink, "", None).await, ["a/0.avro", "a/1.avro", "b/2.avro"]);
+    assert_eq!(sink.read("b/2.avro", 0..2).await.unwrap(), Some(Bytes::from_static(b"ro")));
+}
+
+#[tokio::test]
+async fn given_links_in_a_circle_when_listed_then_the_reason_names_the_path() {
+    let (_root, sink) = sink();
+    put(&sink, "a/b/1.avro").await.unwrap();
+    symlink("..", sink.root.join("a/b/0")).unwrap();
+    let error = sink.list("a/", None).await.unwrap_err().to_string();
+    assert!(error.contains("a/b/0/b/0") && error.contains("sink.path"), "{error}");
 }

@@ -1,8 +1,9 @@
-//! One multipart upload: begun, fed part by part, and completed or aborted.
-//!
-//! Parts go up one after the other. Several at once would belong into [`Upload::send`], each with its own number.
+//! One multipart upload: begun, fed with parts, and completed or aborted.
 
-use super::super::parts::MAX_PARTS;
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
+use futures_util::stream::{FuturesOrdered, TryStreamExt};
+
+use super::super::parts::{MAX_PARTS, Parts};
 use super::super::refusal::Refusal;
 use super::super::{Body, DIGEST_METADATA, Digest, SinkError, Stored};
 use super::{
@@ -15,7 +16,6 @@ pub(super) struct Upload<'a> {
     sink: &'a S3Sink,
     key: &'a str,
     id: String,
-    parts: Vec<CompletedPart>,
     complete: bool,
 }
 
@@ -39,17 +39,40 @@ impl<'a> Upload<'a> {
             .await
             .map_err(|error| sink.unavailable("begin the upload of", key, &refusal(&error)))?;
         let id = begun.upload_id.unwrap_or_default();
-        Ok(Self { sink, key, id, parts: Vec::new(), complete: false })
+        Ok(Self { sink, key, id, complete: false })
     }
 
-    pub(super) async fn send(&mut self, part: Body) -> Result<(), SinkError> {
+    /// Sends `first` and what follows it, `at_once` parts at the same time. No part is taken from the stream before
+    /// it can be sent.
+    pub(super) async fn send_all(
+        &self,
+        first: Body,
+        mut rest: Parts,
+        at_once: usize,
+    ) -> Result<Vec<CompletedPart>, SinkError> {
+        let (mut sending, mut sent) = (FuturesOrdered::new(), Vec::new());
+        let (mut part, mut number) = (first, 1);
+        while !part.is_empty() {
+            sending.push_back(self.send(number, part, at_once));
+            if sending.len() >= at_once {
+                sent.extend(sending.try_next().await?);
+            }
+            part = rest.next().await?;
+            number += 1;
+        }
+        sent.append(&mut sending.try_collect().await?);
+        Ok(sent)
+    }
+
+    async fn send(&self, number: i32, part: Body, at_once: usize) -> Result<CompletedPart, SinkError> {
         let Self { sink, key, .. } = *self;
-        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
         if number > MAX_PARTS {
             let limit = format!("upload {key}: larger than the 492 GiB that {MAX_PARTS} parts hold");
             return Err(SinkError::Unavailable(limit));
         }
         let (len, checksum) = (part.len(), checksum(&part));
+        // Parts that go up at once share the line: each may take as long as all of them one after the other.
+        let limits = sink.within(len.saturating_mul(at_once as u64));
         let sent = sink
             .client
             .upload_part()
@@ -62,30 +85,38 @@ impl<'a> Upload<'a> {
             .body(in_pieces(part))
             .customize()
             .disable_payload_signing()
-            .config_override(sink.within(len))
+            .config_override(limits)
             .send()
             .await
             .map_err(|error| sink.unavailable(&format!("upload part {number} of"), key, &refusal(&error)))?;
         let part =
             CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).checksum_crc32(checksum);
-        self.parts.push(part.build());
-        Ok(())
+        Ok(part.build())
     }
 
-    /// Makes the object visible unless one is there. `NoSuchUpload` is a failure like any other, even though an
-    /// earlier request may have completed it: another one may as well have aborted it.
-    pub(super) async fn complete(mut self, digest: Digest) -> Result<Stored, SinkError> {
+    /// Makes the object visible unless one is there.
+    pub(super) async fn complete(
+        mut self,
+        parts: Vec<CompletedPart>,
+        digest: Digest,
+    ) -> Result<Stored, SinkError> {
         let (sink, key) = (self.sink, self.key);
-        let stored = sink
-            .write_once("complete the upload of", key, digest, |condition| self.request_completion(condition))
-            .await?;
+        let complete = |condition| self.request_completion(parts.clone(), condition);
+        let stored = sink.write_once("complete the upload of", key, digest, complete).await?;
         // After a 412 with an equal digest the parts are still there, and are aborted.
         self.complete = stored == Stored::Created;
         Ok(stored)
     }
 
-    async fn request_completion(&self, condition: Condition) -> Result<(), Refusal> {
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone())).build();
+    async fn request_completion(
+        &self,
+        parts: Vec<CompletedPart>,
+        condition: Condition,
+    ) -> Result<(), Refusal> {
+        let limits = self.sink.limits(self.sink.patience.for_completion(parts.len()));
+        // S3 answers at once, and then sends a blank now and then until it is done.
+        let limits = limits.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         self.sink
             .client
             .complete_multipart_upload()
@@ -95,7 +126,7 @@ impl<'a> Upload<'a> {
             .set_if_none_match(condition.map(str::to_owned))
             .multipart_upload(parts)
             .customize()
-            .config_override(self.sink.within(0))
+            .config_override(limits)
             .send()
             .await
             .map(drop)
@@ -121,8 +152,9 @@ impl Drop for Upload<'_> {
             .config_override(self.sink.within(0));
         let key = self.key.to_owned();
         runtime.spawn(async move {
-            if let Err(error) = request.send().await {
-                let refusal = refusal(&error);
+            let refused = request.send().await.err().map(|error| refusal(&error));
+            // It may have been completed without our hearing of it, or aborted by another process.
+            if let Some(refusal) = refused.filter(|refusal| !refusal.is_no_such_upload()) {
                 tracing::warn!(%key, %refusal, "cannot abort an upload: its parts stay until the bucket's rule");
             }
         });

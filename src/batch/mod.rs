@@ -1,6 +1,15 @@
-//! The rows of one batch: what the core knows as numbers, the lane holds as open files and dead letters.
+//! The rows of one batch: what the core knows as numbers is here open files and dead letters.
+//!
+//! Lanes fill batches from what they consume; a takeover makes one again from its range ([`crate::takeover`]). Both place
+//! records by the same code, under the batch's [`Terms`].
 
-use std::collections::{BTreeMap, HashMap};
+pub(crate) mod manifest;
+pub(crate) mod place;
+pub(crate) mod publish;
+pub(crate) mod schemas;
+pub(crate) mod terms;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::avro::codec::Compressor;
@@ -12,24 +21,40 @@ use crate::core::layout::Hour;
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::types::{SchemaId, UnixMillis};
 
+use self::terms::Terms;
+
 /// What an entry of the files' index takes, beside the file itself.
 const INDEX_ENTRY: usize = size_of::<((Hour, SchemaId), usize)>() * 2;
 
 /// One open file with what its header will need.
 #[derive(Debug)]
-pub(super) struct HourFile {
-    pub(super) hour: Hour,
-    pub(super) schema: Arc<WriterSchema>,
-    pub(super) file: OpenFile,
+pub(crate) struct HourFile {
+    pub(crate) hour: Hour,
+    pub(crate) schema: Arc<WriterSchema>,
+    pub(crate) file: OpenFile,
+}
+
+/// Which rows a batch holds; of all others it only knows how many and their digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// All, and the dead letters.
+    All,
+    /// Those of these files.
+    Files(HashSet<(Hour, SchemaId)>),
+    /// None.
+    Nothing,
 }
 
 /// A batch in memory.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) id: BatchId,
-    pub(super) instant: UnixMillis,
-    pub(super) files: Vec<HourFile>,
-    pub(super) dead_letters: Vec<DeadLetter>,
+pub(crate) struct Batch {
+    pub(crate) id: BatchId,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) instant: UnixMillis,
+    pub(crate) files: Vec<HourFile>,
+    keep: Keep,
+    dead_letters: Vec<DeadLetter>,
+    letters: BTreeMap<Reason, u64>,
     skipped: u64,
     /// What the registry learns meanwhile changes nothing for this batch.
     unknown_ids: Vec<SchemaId>,
@@ -44,12 +69,15 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(id: BatchId, instant: UnixMillis, account: Account) -> Self {
+    pub(crate) fn new(id: BatchId, terms: Arc<Terms>, instant: UnixMillis, account: Account) -> Self {
         Self {
             id,
+            terms,
             instant,
             files: Vec::new(),
+            keep: Keep::All,
             dead_letters: Vec::new(),
+            letters: BTreeMap::new(),
             skipped: 0,
             unknown_ids: Vec::new(),
             index: HashMap::new(),
@@ -63,7 +91,7 @@ impl Batch {
     }
 
     /// The file for rows of `hour` and `schema`, if it may be had: it is there, or there are fewer than `most`.
-    pub(super) fn file(&mut self, hour: Hour, schema: &Arc<WriterSchema>, most: usize) -> Option<usize> {
+    pub(crate) fn file(&mut self, hour: Hour, schema: &Arc<WriterSchema>, most: usize) -> Option<usize> {
         let id = schema.id();
         if let Some((last_hour, last_id, index)) = self.last
             && (last_hour, last_id) == (hour, id)
@@ -81,7 +109,10 @@ impl Batch {
 
     fn new_file(&mut self, hour: Hour, schema: &Arc<WriterSchema>) -> usize {
         let index = self.files.len();
-        let file = OpenFile::new(schema.fingerprint());
+        let mut file = OpenFile::new(schema.fingerprint());
+        if !self.keeps(hour, schema.id()) {
+            file.only_count();
+        }
         self.file_memory += size_of::<HourFile>() + INDEX_ENTRY + file.capacity();
         self.files.push(HourFile { hour, schema: Arc::clone(schema), file });
         self.index.insert((hour, schema.id()), index);
@@ -89,7 +120,7 @@ impl Batch {
     }
 
     /// Appends a row to the file at `index`, as [`Batch::file`] gave it.
-    pub(super) fn append(&mut self, index: usize, datum: &[u8], compressor: &mut Compressor) {
+    pub(crate) fn append(&mut self, index: usize, datum: &[u8], compressor: &mut Compressor) {
         let file = &mut self.files[index].file;
         let (memory, bytes) = (file.capacity(), size(file));
         file.append(datum, compressor);
@@ -97,37 +128,79 @@ impl Batch {
         self.file_bytes = self.file_bytes + size(file) - bytes;
     }
 
-    pub(super) fn add_dead_letter(&mut self, letter: DeadLetter) {
+    fn keeps(&self, hour: Hour, id: SchemaId) -> bool {
+        match &self.keep {
+            Keep::All => true,
+            Keep::Files(files) => files.contains(&(hour, id)),
+            Keep::Nothing => false,
+        }
+    }
+
+    /// Whether every row and dead letter so far is in it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.keep == Keep::All
+    }
+
+    /// Holds no other rows than these from now on, and drops the dead letters so far.
+    pub(crate) fn keep(&mut self, keep: Keep) {
+        self.keep = keep;
+        for index in 0..self.files.len() {
+            let (hour, id) = (self.files[index].hour, self.files[index].schema.id());
+            if !self.keeps(hour, id) {
+                let file = &mut self.files[index].file;
+                let (memory, bytes) = (file.capacity(), size(file));
+                file.only_count();
+                self.file_memory = self.file_memory + file.capacity() - memory;
+                self.file_bytes -= bytes;
+            }
+        }
+        drop(self.take_dead_letters());
+        self.account();
+    }
+
+    pub(crate) fn add_dead_letter(&mut self, letter: DeadLetter) {
+        *self.letters.entry(letter.reason).or_default() += 1;
         self.letter_memory += letter.size();
         self.dead_letters.push(letter);
     }
 
-    pub(super) fn declare_unknown(&mut self, id: SchemaId) {
+    /// The memory of its dead letters, in bytes.
+    pub(crate) fn dead_letter_memory(&self) -> usize {
+        self.letter_memory
+    }
+
+    /// Takes the dead letters out; they stay counted.
+    pub(crate) fn take_dead_letters(&mut self) -> Vec<DeadLetter> {
+        self.letter_memory = 0;
+        std::mem::take(&mut self.dead_letters)
+    }
+
+    pub(crate) fn declare_unknown(&mut self, id: SchemaId) {
         self.unknown_ids.push(id);
     }
 
-    pub(super) fn is_unknown(&self, id: SchemaId) -> bool {
+    pub(crate) fn is_unknown(&self, id: SchemaId) -> bool {
         self.unknown_ids.contains(&id)
     }
 
-    pub(super) fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         self.skipped += 1;
     }
 
     /// The memory of everything in it, which it is accounted with from now on.
-    pub(super) fn account(&mut self) -> usize {
+    pub(crate) fn account(&mut self) -> usize {
         self.account.set(self.file_memory + self.letter_memory);
         self.account.held()
     }
 
     /// The bytes that are to be stored so far: compressed blocks, an unfinished one as if it couldn't be compressed, and
     /// dead letters.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.file_bytes + self.letter_memory as u64
     }
 
     /// Closes the next file that isn't closed; `false` when all are.
-    pub(super) fn close_next(&mut self, compressor: &mut Compressor) -> bool {
+    pub(crate) fn close_next(&mut self, compressor: &mut Compressor) -> bool {
         let Some(next) = self.files.get_mut(self.closed) else { return false };
         let memory = next.file.capacity();
         next.file.close(compressor);
@@ -137,12 +210,12 @@ impl Batch {
     }
 
     /// Its dead letters, its files, and the account that holds their memory until it is dropped.
-    pub(super) fn into_parts(self) -> (Vec<DeadLetter>, Vec<HourFile>, Account) {
+    pub(crate) fn into_parts(self) -> (Vec<DeadLetter>, Vec<HourFile>, Account) {
         (self.dead_letters, self.files, self.account)
     }
 
     /// Puts the files in order, and says what became of the batch. All files must be closed.
-    pub(super) fn outcome(&mut self) -> Outcome {
+    pub(crate) fn outcome(&mut self) -> Outcome {
         self.files.sort_by_key(|file| (file.hour, file.schema.id()));
         let files = self.files.iter().map(|file| FileOutcome {
             hour: file.hour,
@@ -151,11 +224,7 @@ impl Batch {
             rows: file.file.rows(),
             digest: file.file.digest(),
         });
-        let mut dead_letters = BTreeMap::<Reason, u64>::new();
-        for letter in &self.dead_letters {
-            *dead_letters.entry(letter.reason).or_default() += 1;
-        }
-        Outcome { files: files.collect(), dead_letters, skipped: self.skipped }
+        Outcome { files: files.collect(), dead_letters: self.letters.clone(), skipped: self.skipped }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A lane's own view of the schemas: compiled for its timestamps, found without locks or hashing most of the time.
+//! A lane's (or a takeover's) own view of the schemas: compiled for its timestamps, found without locks or hashing most of the time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::types::SchemaId;
 
 /// What a lane knows of a schema id.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Its records can be stored.
     Usable(Usable),
     /// They can't, for this reason.
@@ -20,21 +20,21 @@ pub(super) enum Verdict {
 
 /// A schema whose records can be stored.
 #[derive(Debug)]
-pub(super) struct Usable {
-    pub(super) schema: Arc<WriterSchema>,
-    pub(super) program: Program,
+pub(crate) struct Usable {
+    pub(crate) schema: Arc<WriterSchema>,
+    pub(crate) program: Program,
 }
 
 /// The schemas that a lane has met. They are never forgotten: a registry's ids are few, and never change.
 #[derive(Debug, Default)]
-pub(super) struct Schemas {
+pub(crate) struct Schemas {
     verdicts: HashMap<SchemaId, Arc<Verdict>>,
     last: Option<(SchemaId, Arc<Verdict>)>,
 }
 
 impl Schemas {
     /// What is known of `id`; `None` when the registry is still to be asked.
-    pub(super) fn get(&mut self, id: SchemaId) -> Option<&Arc<Verdict>> {
+    pub(crate) fn get(&mut self, id: SchemaId) -> Option<&Arc<Verdict>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != id) {
             let verdict = self.verdicts.get(&id)?;
             self.last = Some((id, Arc::clone(verdict)));
@@ -43,7 +43,7 @@ impl Schemas {
     }
 
     /// Keeps the registry's answer; `false` if it is that it doesn't know the id, which isn't kept.
-    pub(super) fn learn(&mut self, id: SchemaId, lookup: Lookup, timestamps: &TimestampRules) -> bool {
+    pub(crate) fn learn(&mut self, id: SchemaId, lookup: Lookup, timestamps: &TimestampRules) -> bool {
         let verdict = match lookup {
             Lookup::Unknown => return false,
             Lookup::Unusable(reason) => Verdict::Unusable(reason),

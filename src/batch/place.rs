@@ -3,11 +3,10 @@
 
 use bytes::Bytes;
 
-use super::batch::Batch;
+use super::Batch;
 use super::schemas::{Schemas, Usable, Verdict};
 use crate::avro::codec::Compressor;
 use crate::avro::wire;
-use crate::config::Config;
 use crate::core::batch::SealReason;
 use crate::core::layout::{Hour, NullPolicy};
 use crate::dead_letter::{DeadLetter, Reason, bounded};
@@ -16,7 +15,7 @@ use crate::types::{SchemaId, TopicPartition};
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Placed {
+pub(crate) enum Placed {
     /// It is in the batch: stored, dead-lettered or skipped.
     Done,
     /// Nothing yet: its schema is to be looked up first.
@@ -25,16 +24,18 @@ pub(super) enum Placed {
     Full(SealReason),
 }
 
-/// What a lane needs to place records, whatever their partition.
-pub(super) struct Placer<'a> {
-    pub(super) config: &'a Config,
-    pub(super) schemas: &'a mut Schemas,
-    pub(super) compressor: &'a mut Compressor,
+/// What it takes to place records, whatever their batch.
+pub(crate) struct Placer<'a> {
+    /// How many files a batch may have.
+    pub(crate) max_files: usize,
+    /// Compiled for the batch's terms.
+    pub(crate) schemas: &'a mut Schemas,
+    pub(crate) compressor: &'a mut Compressor,
 }
 
 impl Placer<'_> {
     /// Places `record` in `batch`.
-    pub(super) fn place(
+    pub(crate) fn place(
         &mut self,
         record: &Record<'_>,
         partition: &TopicPartition,
@@ -45,7 +46,7 @@ impl Placer<'_> {
             Placed::Done
         };
         let Some(value) = record.value() else {
-            match self.config.nulls {
+            match batch.terms.layout.nulls {
                 NullPolicy::Skip => batch.skip(),
                 NullPolicy::DeadLetter => {
                     return bad(batch, Reason::NullValue, "the message has no value".to_owned(), None);
@@ -53,7 +54,7 @@ impl Placer<'_> {
             }
             return Placed::Done;
         };
-        let most = self.config.batch.max_record_bytes;
+        let most = batch.terms.max_record_bytes();
         if value.len() > most {
             let exception =
                 format!("the value has {} bytes, more than batch.max_record_bytes = {most}", value.len());
@@ -75,9 +76,9 @@ impl Placer<'_> {
                 return bad(batch, Reason::UnusableSchema, exception, Some(id));
             }
         };
-        match hour_of(self.config, usable, datum, record, batch) {
+        match hour_of(usable, datum, record, batch) {
             Err((reason, exception)) => bad(batch, reason, exception, Some(id)),
-            Ok(hour) => match batch.file(hour, &usable.schema, self.config.batch.max_files) {
+            Ok(hour) => match batch.file(hour, &usable.schema, self.max_files) {
                 None => Placed::Full(SealReason::Files),
                 Some(file) => {
                     batch.append(file, datum, self.compressor);
@@ -90,7 +91,6 @@ impl Placer<'_> {
 
 /// Checks the datum, and says which hour it belongs to.
 fn hour_of(
-    config: &Config,
     usable: &Usable,
     datum: &[u8],
     record: &Record<'_>,
@@ -100,9 +100,10 @@ fn hour_of(
         let exception = format!("the datum doesn't match schema id {}: {error}", usable.schema.id());
         (Reason::InvalidDatum, exception)
     })?;
-    let time = config.timestamp.resolve(&fields, record.timestamp(), batch.instant);
+    let terms = &batch.terms;
+    let time = terms.timestamp.resolve(&fields, record.timestamp(), batch.instant);
     let time = time.map_err(|exception| (Reason::NoTimestamp, exception))?;
-    Ok(Hour::of(time, config.layout.granularity))
+    Ok(Hour::of(time, terms.layout.granularity))
 }
 
 fn dead_letter(

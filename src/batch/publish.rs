@@ -1,0 +1,164 @@
+//! Makes a batch durable: stores its files and produces its dead letters. Runs on the async runtime, takes as long as
+//! the world takes, and can be dropped at any point.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
+
+use super::manifest::Entry;
+use super::terms::Terms;
+use super::{Batch, HourFile, manifest};
+use crate::avro::container::Header;
+use crate::config::{Config, SinkConfig};
+use crate::core::Publish;
+use crate::core::intent::Place;
+use crate::dead_letter::{DeadLetter, DeadLetters, groups};
+use crate::fault_point::{self, Point};
+use crate::retry::until_done;
+use crate::sink::{OpenError, Sink, SinkError};
+use crate::telemetry::troubles::{Dependency, Troubles};
+
+/// How many files of one batch are being stored at once.
+const AT_ONCE: usize = 8;
+
+/// How long one try at a group of dead letters may take.
+const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A smaller file goes up in one request, which leaves nothing behind, in bytes.
+const MAY_LEAVE_PARTS: u64 = 8 << 20;
+
+/// What lanes and takeovers publish through.
+#[derive(Clone, Debug)]
+pub(crate) struct Publisher {
+    pub(crate) config: Arc<Config>,
+    /// Today's.
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) cluster: Arc<str>,
+    /// Repeats what fails for as long as it takes.
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) troubles: Troubles,
+}
+
+impl Publisher {
+    /// Stores and produces all of `batch`; returns the bytes stored once everything is acknowledged. Nothing more is
+    /// begun once `lost` says that the partition belongs to somebody else.
+    ///
+    /// # Errors
+    /// A sentence for the operator, when a key holds other rows or the sink of the batch's terms can't be had.
+    pub(crate) async fn publish(
+        &self,
+        mut batch: Batch,
+        publish: &Publish,
+        lost: &AtomicBool,
+    ) -> Result<u64, String> {
+        fault_point::reach(Point::Promised);
+        let sink = self.sink_of(&batch.terms).await.map_err(|error| error.to_string())?;
+        let (terms, outcome) = (Arc::clone(&batch.terms), batch.outcome());
+        let entries = manifest::of(&terms, &self.config.name, &self.cluster, publish, &outcome);
+        let (letters, files, _account) = batch.into_parts();
+        let stored = self.store(&*sink, &terms, entries.into_iter().zip(files), lost);
+        let produced = async {
+            self.produce(&letters, publish, lost).await;
+            Ok(())
+        };
+        let (bytes, ()) = tokio::try_join!(stored, produced).map_err(|error: SinkError| error.to_string())?;
+        fault_point::reach(Point::Published);
+        Ok(bytes)
+    }
+
+    /// Produces dead letters until all are acknowledged. What is acknowledged isn't produced again when a later one
+    /// fails.
+    pub(crate) async fn produce(&self, letters: &[DeadLetter], publish: &Publish, lost: &AtomicBool) {
+        for group in groups(letters) {
+            let what = format!("dead letters of {}", publish.partition);
+            let attempt = || async {
+                while_owned(lost).await;
+                self.dead_letters.store(group, publish.instant).await
+            };
+            let dependency = Dependency::DeadLetterTopic;
+            until_done(&self.troubles, dependency, &what, DEAD_LETTER_TIMEOUT, attempt).await;
+        }
+    }
+
+    /// Stores files, each as its entry says; returns their bytes.
+    pub(crate) async fn store(
+        &self,
+        sink: &dyn Sink,
+        terms: &Terms,
+        files: impl Iterator<Item = (Entry, HourFile)>,
+        lost: &AtomicBool,
+    ) -> Result<u64, SinkError> {
+        let store = |(entry, file): (Entry, HourFile)| async move {
+            while_owned(lost).await;
+            let header = Header {
+                schema: file.schema.text(),
+                codec: terms.layout.codec,
+                metadata: &entry.metadata,
+                sync: entry.sync,
+            };
+            let digest = file.file.digest();
+            let body = file.file.into_body(&header);
+            let bytes = body.len();
+            sink.put(&entry.key, digest, body).await?;
+            if entry.was_promised_before && bytes >= MAY_LEAVE_PARTS {
+                abort_uploads(sink, &entry.key).await;
+            }
+            fault_point::reach(Point::Stored);
+            Ok(bytes)
+        };
+        let sizes = iter(files.map(store)).buffer_unordered(AT_ONCE);
+        sizes.try_fold(0, |sum, bytes| async move { Ok(sum + bytes) }).await
+    }
+
+    /// The sink that `terms` say: today's most often, otherwise one with today's credentials at another place.
+    ///
+    /// # Errors
+    /// When there can be none with today's settings.
+    pub(crate) async fn sink_of(&self, terms: &Terms) -> Result<Arc<dyn Sink>, OpenError> {
+        let place = &terms.layout.place;
+        if *place == self.terms.layout.place {
+            return Ok(Arc::clone(&self.sink));
+        }
+        tracing::warn!(?place, "a batch that was promised for another place is stored there");
+        let sink = crate::sink::open(&self.sink_at(place)?).await?;
+        Ok(Arc::new(crate::sink::retry::Retrying::new(sink, self.troubles.clone())))
+    }
+
+    fn sink_at(&self, place: &Place) -> Result<SinkConfig, OpenError> {
+        match (place, &self.config.sink) {
+            (Place::Local { path }, today) => {
+                Ok(SinkConfig::Local { path: path.into(), prefix: today.prefix().to_owned() })
+            }
+            (Place::S3 { bucket, endpoint }, SinkConfig::S3(today)) => {
+                let mut config = today.clone();
+                config.bucket.clone_from(bucket);
+                config.endpoint.clone_from(endpoint);
+                Ok(SinkConfig::S3(config))
+            }
+            (Place::S3 { bucket, .. }, SinkConfig::Local { .. }) => Err(OpenError {
+                setting: "sink.type",
+                reason: format!(
+                    "a batch was promised for the bucket {bucket}: run with sink.type = s3 once more, until it is stored"
+                ),
+            }),
+        }
+    }
+}
+
+/// Parts that an earlier owner left behind cost money, no more: the object is there. Whoever is still uploading it finds
+/// it there too.
+pub(crate) async fn abort_uploads(sink: &dyn Sink, key: &str) {
+    if let Err(error) = sink.abort_uploads(key).await {
+        tracing::warn!(key, %error, "uploads that an earlier owner left behind can't be aborted");
+    }
+}
+
+/// Goes on for ever once the partition is somebody else's: the lane drops the batch, and this with it.
+pub(crate) async fn while_owned(lost: &AtomicBool) {
+    if lost.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}

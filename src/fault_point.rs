@@ -1,0 +1,71 @@
+//! Places where a test makes the process die or stand still: just there, where a crash would hurt. Without the feature
+//! `fault-points` there are none.
+
+/// Where a process can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// Records were taken, and nothing of them is promised.
+    Filling,
+    /// The promise is committed, and no file is stored.
+    Promised,
+    /// A file is stored.
+    Stored,
+    /// All files are stored and all dead letters acknowledged, and `end` isn't committed.
+    Published,
+    /// `end` is committed.
+    Committed,
+}
+
+/// Says that the process is at `point`.
+#[cfg(not(feature = "fault-points"))]
+pub(crate) fn reach(_point: Point) {}
+
+#[cfg(feature = "fault-points")]
+pub(crate) use armed::reach;
+
+#[cfg(feature = "fault-points")]
+mod armed {
+    use std::path::PathBuf;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::Point;
+    use crate::config;
+
+    /// `FAULT_POINT=<point>[:<n>][:hold=<file>]`: at the n-th time (the first), abort; with `hold`, stand still until the
+    /// file is there.
+    struct Plan {
+        point: String,
+        at: u32,
+        hold: Option<PathBuf>,
+        reached: AtomicU32,
+    }
+
+    static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| config::fault_point().map(|text| plan(&text)));
+
+    fn plan(text: &str) -> Plan {
+        let mut parts = text.split(':');
+        let point = parts.next().unwrap_or_default().to_owned();
+        let rest: Vec<_> = parts.collect();
+        let at = rest.iter().find_map(|part| part.parse().ok()).unwrap_or(1);
+        let hold = rest.iter().find_map(|part| part.strip_prefix("hold=")).map(PathBuf::from);
+        Plan { point, at, hold, reached: AtomicU32::new(0) }
+    }
+
+    /// Says that the process is at `point`.
+    pub(crate) fn reach(point: Point) {
+        let Some(plan) = &*PLAN else { return };
+        if plan.point != format!("{point:?}").to_lowercase() {
+            return;
+        }
+        if plan.reached.fetch_add(1, Ordering::Relaxed) + 1 != plan.at {
+            return;
+        }
+        tracing::error!(point = plan.point, "fault point reached");
+        let Some(file) = &plan.hold else { std::process::abort() };
+        while !file.exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Reads one range of one partition, without being a member of the group: for a batch that is made again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
+
+use super::SourceError;
+use super::consumer::{Source, consumer_config, isolation};
+use super::offsets::QuietContext;
+use super::raw::take::{Record, RecordQueue};
+use crate::config::Config;
+use crate::types::{Offset, TopicPartition};
+
+/// A consumer of one partition.
+pub(crate) struct RangeReader {
+    /// Before the consumer, so that it is dropped first.
+    queue: RecordQueue<QuietContext>,
+    consumer: Arc<BaseConsumer<QuietContext>>,
+}
+
+impl RangeReader {
+    /// Reads `partition` from `first` on; with `read_committed`, records of aborted transactions are left out.
+    ///
+    /// # Errors
+    /// When the client refuses.
+    pub(crate) fn open(
+        config: &Config,
+        read_committed: bool,
+        partition: &TopicPartition,
+        first: Offset,
+    ) -> Result<Self, SourceError> {
+        let mut properties = consumer_config(config, "valve-takeover");
+        properties.set("group.protocol", "classic").set("isolation.level", isolation(read_committed));
+        let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext)?;
+        let consumer = Arc::new(consumer);
+        let queue = RecordQueue::new(Arc::clone(&consumer))
+            .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.partition, ClientOffset::Offset(first.0))?;
+        queue.forward(&partition.topic, partition.partition);
+        consumer.assign(&list)?;
+        Ok(Self { queue, consumer })
+    }
+
+    /// The memory that its fetches may take, in bytes.
+    pub(crate) fn memory(config: &Config) -> usize {
+        Source::fetch_reserve(config)
+    }
+
+    /// Appends up to `most` records (or errors) to `records`, waiting up to `wait` for the first.
+    pub(crate) fn take<'s>(&'s self, records: &mut Vec<Record<'s>>, most: usize, wait: Duration) {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            if let Err(error) = event {
+                tracing::debug!(%error, "reading a range");
+            }
+        }
+        self.queue.take(records, most, wait);
+    }
+
+    /// Everything before it was delivered, control and aborted records included.
+    pub(crate) fn position(&self) -> Option<Offset> {
+        let list = self.consumer.position().ok()?;
+        list.elements().first().and_then(|element| match element.offset() {
+            ClientOffset::Offset(offset) => Some(Offset(offset)),
+            _ => None,
+        })
+    }
+}
+
+impl std::fmt::Debug for RangeReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RangeReader").finish_non_exhaustive()
+    }
+}

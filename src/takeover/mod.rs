@@ -1,0 +1,76 @@
+//! Making batches again that an earlier owner promised (PROTOCOL.md, "Takeover").
+//!
+//! One thread of the process makes them, one after the other, with a consumer that is no member of the group. So the
+//! lanes go on meanwhile, and many promises that fall to one process at once take no more memory than one. A batch that
+//! doesn't fit into what memory is free is only counted; once the core has compared its outcome with the promise, it is
+//! made and stored in several passes ([`passes`]), file by file if need be.
+//!
+//! What the world refuses for now is tried again later, behind the others: a partition without a leader, or a schema that
+//! the registry doesn't answer for, holds up nobody else.
+
+mod maker;
+mod passes;
+mod queue;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::Batch;
+use crate::core::batch::Outcome;
+use crate::core::{Publish, Remake};
+use crate::telemetry::troubles::Dependency;
+
+pub(crate) use self::maker::Maker;
+pub(crate) use self::queue::Takeovers;
+
+/// A promised batch, made again.
+#[derive(Debug)]
+pub(crate) struct Remade {
+    /// With all its rows, or, if they don't fit into memory, only their counts.
+    pub(crate) batch: Batch,
+    /// What became of its records.
+    pub(crate) outcome: Outcome,
+}
+
+/// What is to be done.
+pub(crate) enum Task {
+    /// Make the batch again.
+    Make {
+        /// Which one.
+        remake: Remake,
+        /// Whom to tell.
+        answer: Box<dyn FnOnce(Result<Box<Remade>, String>) + Send>,
+    },
+    /// Store and produce all of a batch that was only counted.
+    Publish {
+        /// Which one.
+        remake: Remake,
+        /// As the core wants it.
+        publish: Box<Publish>,
+        /// What it must come to.
+        outcome: Outcome,
+        /// Whether the partition belongs to somebody else by now.
+        lost: Arc<AtomicBool>,
+        /// Whom to tell: the bytes stored.
+        answer: Box<dyn FnOnce(Result<u64, String>) + Send>,
+    },
+}
+
+/// Why a task ended without being done.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Nobody wants it any more.
+    Cancelled,
+    /// The world is bad: to be tried again.
+    Later(Dependency, String),
+    /// It needs a person.
+    Refused(String),
+}
+
+/// A task, until it is done or cancelled.
+struct Job {
+    task: Task,
+    wanted: CancellationToken,
+}

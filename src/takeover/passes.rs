@@ -1,0 +1,268 @@
+//! Publishing a promised batch that doesn't fit into memory: as many of its files a pass over the range as fit, and one
+//! that alone doesn't fit is stored while it is made.
+//!
+//! Its outcome is known from having counted it, so each header can be written before the file is made. Every pass must
+//! come to the same outcome, or nothing of it becomes visible.
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use futures_util::stream::{StreamExt as _, unfold};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::maker::{Range, range};
+use super::{Maker, Stop};
+use crate::avro::codec::Compressor;
+use crate::avro::container::Header;
+use crate::batch::manifest::{self, Entry};
+use crate::batch::publish::abort_uploads;
+use crate::batch::{Batch, Keep};
+use crate::core::batch::{FileOutcome, Outcome};
+use crate::core::layout::Hour;
+use crate::core::{Publish, Remake};
+use crate::dead_letter::MAX_IN_FLIGHT;
+use crate::fault_point::{self, Point};
+use crate::sink::{Sink, SinkError};
+use crate::telemetry::troubles::Dependency;
+use crate::types::SchemaId;
+
+/// What a file's buffers take beside its rows, in bytes, at most.
+const FILE_OVERHEAD: u64 = 16 << 10;
+/// Pieces on their way between the pass and the store.
+const PIECES: usize = 4;
+
+type FileName = (Hour, SchemaId);
+
+/// What is to be published, and how far that is.
+struct Passes<'a> {
+    maker: &'a Maker,
+    remake: &'a Remake,
+    range: Range<'a>,
+    publish: &'a Publish,
+    outcome: &'a Outcome,
+    entries: Vec<Entry>,
+    lost: &'a AtomicBool,
+    sink: std::sync::Arc<dyn Sink>,
+    /// The dead letters are acknowledged.
+    produced: bool,
+    bytes: u64,
+}
+
+impl Maker {
+    /// Stores and produces all of a batch that was counted, in as many passes as it takes; returns the bytes stored.
+    pub(super) fn publish(
+        &self,
+        remake: &Remake,
+        publish: &Publish,
+        outcome: &Outcome,
+        lost: &AtomicBool,
+        wanted: &CancellationToken,
+    ) -> Result<u64, Stop> {
+        let range = range(remake, wanted)?;
+        let empty = self.begin(remake, range.intent)?;
+        let sink = self.runtime.block_on(self.publisher.sink_of(&empty.terms));
+        let sink = sink.map_err(|error| Stop::Refused(error.to_string()))?;
+        let (name, cluster) = (&self.publisher.config.name, &self.publisher.cluster);
+        let entries = manifest::of(&empty.terms, name, cluster, publish, outcome);
+        let mut passes = Passes {
+            maker: self,
+            remake,
+            range,
+            publish,
+            outcome,
+            entries,
+            lost,
+            sink,
+            produced: outcome.dead_letter_count() == 0,
+            bytes: 0,
+        };
+        passes.run()?;
+        fault_point::reach(Point::Published);
+        Ok(passes.bytes)
+    }
+}
+
+impl Passes<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        // The counting pass told the rows; the sizes come from the first pass that keeps none.
+        let mut sizes = self.measure()?;
+        tracing::info!(partition = %self.remake.partition, files = sizes.len(), "publishing it in passes");
+        while let Some(stored) = self.next_pass(&sizes)? {
+            sizes.retain(|(name, _)| !stored.contains(name));
+        }
+        Ok(())
+    }
+
+    /// The uncompressed size of each file, and all dead letters produced on the way.
+    fn measure(&mut self) -> Result<Vec<(FileName, u64)>, Stop> {
+        let batch = self.pass(HashSet::new(), &mut |_, _| Ok(()))?;
+        self.produced = true;
+        let size = |file: &crate::batch::HourFile| {
+            ((file.hour, file.schema.id()), file.file.datum_bytes() + FILE_OVERHEAD)
+        };
+        Ok(batch.files.iter().map(size).collect())
+    }
+
+    /// Stores as many of the files that are left as fit; which, or none when none is left.
+    fn next_pass(&mut self, left: &[(FileName, u64)]) -> Result<Option<HashSet<FileName>>, Stop> {
+        let Some((first, size)) = left.first() else { return Ok(None) };
+        let mut room = self.maker.room() as u64;
+        if *size > room {
+            self.stream(*first)?;
+            return Ok(Some(HashSet::from([*first])));
+        }
+        let fitting = left.iter().take_while(|(_, size)| {
+            let fits = *size <= room;
+            room = room.saturating_sub(*size);
+            fits
+        });
+        let names: HashSet<_> = fitting.map(|(name, _)| *name).collect();
+        self.store(&names)?;
+        Ok(Some(names))
+    }
+
+    fn store(&mut self, names: &HashSet<FileName>) -> Result<(), Stop> {
+        let batch = self.pass(names.clone(), &mut |_, _| Ok(()))?;
+        let terms = std::sync::Arc::clone(&batch.terms);
+        let (_, files, _account) = batch.into_parts();
+        let files = self.entries.iter().cloned().zip(files);
+        let files = files.filter(|(_, file)| names.contains(&(file.hour, file.schema.id())));
+        let publisher = &self.maker.publisher;
+        let stored = publisher.store(&*self.sink, &terms, files, self.lost);
+        let stored = self.until_cancelled(stored)?;
+        self.bytes += stored.map_err(sink_stop)?;
+        Ok(())
+    }
+
+    /// Waits for the store, unless nobody wants it any more.
+    fn until_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let wanted = self.range.wanted.run_until_cancelled(work);
+        self.maker.runtime.block_on(wanted).ok_or(Stop::Cancelled)
+    }
+
+    /// Reads the range once, keeping the rows of these files, and checks that it comes to the outcome.
+    fn pass(
+        &self,
+        keep: HashSet<FileName>,
+        each: &mut dyn FnMut(&mut Batch, &mut Compressor) -> Result<(), Stop>,
+    ) -> Result<Batch, Stop> {
+        let mut batch = self.maker.begin(self.remake, self.range.intent)?;
+        batch.keep(Keep::Files(keep));
+        let mut compressor = Compressor::new(self.range.intent.layout.codec);
+        self.maker.read(&self.range, &mut batch, &mut compressor, &mut |batch, compressor| {
+            if batch.dead_letter_memory() > MAX_IN_FLIGHT {
+                self.produce(batch)?;
+            }
+            each(batch, compressor)
+        })?;
+        self.produce(&mut batch)?;
+        if batch.outcome() == *self.outcome {
+            Ok(batch)
+        } else {
+            let what = "the log of a promised batch reads otherwise than before";
+            Err(Stop::Later(Dependency::Kafka, format!("{}: {what}", self.remake.partition)))
+        }
+    }
+
+    /// Produces the dead letters that the batch holds, once; in later passes they are dropped.
+    fn produce(&self, batch: &mut Batch) -> Result<(), Stop> {
+        let letters = batch.take_dead_letters();
+        if self.produced || letters.is_empty() {
+            return Ok(());
+        }
+        self.until_cancelled(self.maker.publisher.produce(&letters, self.publish, self.lost))
+    }
+
+    /// Stores the file `name` while it is made.
+    fn stream(&mut self, name: FileName) -> Result<(), Stop> {
+        let found = self.outcome.files.iter().zip(&self.entries);
+        let found = found.clone().find(|(file, _)| (file.hour, file.schema) == name);
+        let Some((file, entry)) = found else { return Ok(()) };
+        let (pieces, received) = mpsc::channel(PIECES);
+        let putting = self.put(file, entry.clone(), received);
+        let mut sent = Sent { pieces, entry, begun: false, bytes: 0 };
+        let passed = self.pass(HashSet::from([name]), &mut |batch, _| sent.send(batch, name));
+        let passed = passed.and_then(|mut batch| sent.send(&mut batch, name));
+        let bytes = sent.bytes;
+        // Nothing becomes visible of a pass that came to another outcome: its stream ends with an error.
+        sent.end(&passed);
+        let put = self.until_cancelled(putting)?;
+        match put {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if error.is_final() => return Err(sink_stop(error)),
+            Ok(Err(error)) => return Err(passed.err().unwrap_or_else(|| sink_stop(error))),
+            Err(_) => {
+                return Err(Stop::Refused("storing a file panicked, which is a bug in valve".to_owned()));
+            }
+        }
+        self.maker.runtime.block_on(abort_uploads(&*self.sink, &entry.key));
+        fault_point::reach(Point::Stored);
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        file: &FileOutcome,
+        entry: Entry,
+        received: mpsc::Receiver<Result<Bytes, SinkError>>,
+    ) -> tokio::task::JoinHandle<Result<crate::sink::Stored, SinkError>> {
+        let (sink, digest) = (std::sync::Arc::clone(&self.sink), file.digest);
+        let pieces =
+            unfold(received, |mut received| async { received.recv().await.map(|piece| (piece, received)) });
+        self.maker.runtime.spawn(async move { sink.put_streaming(&entry.key, digest, pieces.boxed()).await })
+    }
+}
+
+/// The pieces of a file on their way to the store.
+struct Sent<'a> {
+    pieces: mpsc::Sender<Result<Bytes, SinkError>>,
+    entry: &'a Entry,
+    begun: bool,
+    bytes: u64,
+}
+
+impl Sent<'_> {
+    /// Sends what is finished of the file.
+    fn send(&mut self, batch: &mut Batch, name: FileName) -> Result<(), Stop> {
+        let codec = batch.terms.layout.codec;
+        let mut named = batch.files.iter_mut().filter(|file| (file.hour, file.schema.id()) == name);
+        let Some(file) = named.next() else { return Ok(()) };
+        if !self.begun {
+            self.begun = true;
+            let (schema, metadata) = (file.schema.text(), &*self.entry.metadata);
+            let header = Header { schema, codec, metadata, sync: self.entry.sync };
+            self.piece(Bytes::from(header.encode()))?;
+        }
+        for piece in file.file.take_blocks(&self.entry.sync) {
+            self.piece(piece)?;
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, piece: Bytes) -> Result<(), Stop> {
+        self.bytes += piece.len() as u64;
+        let sent = self.pieces.blocking_send(Ok(piece));
+        sent.map_err(|_| Stop::Later(Dependency::Sink, "the store took no more of a file".to_owned()))
+    }
+
+    fn end(self, passed: &Result<(), Stop>) {
+        if passed.is_err() {
+            // A store that is done already doesn't hear it.
+            drop(
+                self.pieces
+                    .blocking_send(Err(SinkError::Unavailable("the file couldn't be made".to_owned()))),
+            );
+        }
+    }
+}
+
+fn sink_stop(error: SinkError) -> Stop {
+    if error.is_final() {
+        Stop::Refused(error.to_string())
+    } else {
+        Stop::Later(Dependency::Sink, error.to_string())
+    }
+}
