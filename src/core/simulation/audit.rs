@@ -1,97 +1,113 @@
-//! The proof that `valve audit` makes, in small: what the metadata and the files' headers say explains every offset once.
+//! At the end of a schedule, `valve audit`'s own proof over what the model stored and committed: it must find nothing,
+//! and must miss the earliest files when they are gone.
 
 use super::mutations::Mutation;
-use super::store::{Object, Part};
+use super::store::{Key, Object, Part};
 use super::world::World;
+use crate::audit::{Committed, Question, Scope, Verdict, prove};
+use crate::core::intent::Metadata;
+use crate::sink::Digest;
+use crate::stored::{ListedFile, Part as StoredPart, StoredFile, Totals};
+use crate::types::Offset;
+use xxhash_rust::xxh3::xxh3_128;
 
 impl World {
-    /// Audits every partition; then again with the earliest file gone, which must be noticed.
+    /// Audits every partition; of some schedules once more, with the earliest batch gone.
     pub(super) fn audit(&mut self) {
         for partition in 0..self.names.len() {
-            if let Some(fault) = self.audit_partition(partition, None) {
-                return self.blame(format!("audit of partition {partition}: {fault}"));
+            let files = self.stored_files(partition);
+            if let Some(findings) = self.prove(partition, files.clone()) {
+                return self.blame(format!("audit of partition {partition}: {findings}"));
             }
-            let earliest = self.batches(partition).first().map(|object| object.range.0);
-            let Some(earliest) = earliest else { continue };
-            if self.audit_partition(partition, Some(earliest)).is_none() {
+            let searched = self.mutation == Some(Mutation::AuditWithoutOrigin) || self.draw.one_in(8);
+            if searched && !self.misses_the_first(partition, files) {
                 return self.blame(format!("the audit of partition {partition} doesn't miss its first files"));
             }
         }
     }
 
-    /// The first files of the batches that are the audit's business, by their covers.
-    fn batches(&self, partition: usize) -> Vec<&Object> {
-        let Some((committed, own)) = self.committed(partition) else { return Vec::new() };
-        let objects = self.store.objects.values().map(|object| &**object);
-        let mut firsts: Vec<_> = objects
-            .filter(|object| object.key.partition == partition && Some(object.topic_id) == own.topic_id)
-            .filter(|object| object.range.0 < committed.0 && matches!(object.part, Part::First { .. }))
-            .collect();
-        firsts.sort_by_key(|object| object.range);
-        firsts
+    /// Whether it is noticed that the first files of the record are gone.
+    fn misses_the_first(&self, partition: usize, files: Vec<StoredFile>) -> bool {
+        let Some((committed, own)) = self.committed(partition) else { return true };
+        let counts = |file: &&StoredFile| {
+            file.topic_id == own.topic_id && file.end > own.origin && file.first < committed
+        };
+        let Some(first) = files.iter().filter(counts).map(|file| file.first).min() else { return true };
+        self.seen_without_first(partition, files.into_iter().filter(|file| file.first != first).collect())
     }
 
-    /// What is wrong with one partition, as if the batch that begins at `missing` weren't there.
-    fn audit_partition(&self, partition: usize, missing: Option<i64>) -> Option<String> {
-        let (_, own) = self.committed(partition)?;
-        let batches = self.batches(partition);
-        let batches: Vec<_> = batches.into_iter().filter(|object| missing != Some(object.range.0)).collect();
-        let blind = self.mutation == Some(Mutation::AuditWithoutOrigin);
-        let mut at = own.origin.0;
-        if blind {
-            at = batches.first().map_or(own.coverage.from.0, |first| first.covered_from);
-        }
-        for object in &batches {
-            if object.covered_from != at {
-                return Some(format!("covered to {at}, then from {}", object.covered_from));
-            }
-            if let Some(fault) = self.audit_batch(object) {
-                return Some(fault);
-            }
-            at = object.range.1;
-        }
-        if at != own.coverage.from.0 {
-            return Some(format!("covered to {at}, the metadata goes on from {}", own.coverage.from));
-        }
-        self.unlisted(partition, &batches)
+    fn seen_without_first(&self, partition: usize, files: Vec<StoredFile>) -> bool {
+        self.prove(partition, files).is_some()
     }
 
-    /// The files are there, and their rows and what else is counted are all of the cover.
-    fn audit_batch(&self, object: &Object) -> Option<String> {
-        let Part::First { cover, files } = &object.part else { return None };
-        let (from, end) = (cover.from.0, object.range.1);
-        let mut counted = cover.dead_letters + cover.skipped + cover.empty;
-        for (key, digest) in files {
-            match self.store.objects.get(key) {
-                Some(file) if file.digest == *digest => counted += file.rows.len() as u64,
-                _ => return Some(format!("{key:?} isn't there, or another")),
-            }
+    /// What is found wrong.
+    fn prove(&self, partition: usize, files: Vec<StoredFile>) -> Option<String> {
+        let committed = self.offsets[partition].as_ref();
+        let text = committed.map(|committed| (Offset(committed.offset), &*committed.text));
+        let mut committed = Committed::of(partition as i32, text);
+        if let (Some(Mutation::AuditWithoutOrigin), Committed::Own(own)) = (self.mutation, &mut committed) {
+            let covers = files.iter().filter(|file| file.topic_id == own.topic_id && file.first < own.first);
+            own.origin = covers.map(|file| file.covered_from).min().unwrap_or(own.coverage.from);
         }
-        let lost = cover.lost.iter().map(|(first, last)| (last.0.min(end) - first.0.max(from)).max(0) as u64);
-        counted += lost.sum::<u64>();
-        (counted != (end - from) as u64)
-            .then(|| format!("{counted} offsets of [{from}, {end}) are counted"))
+        // Without an offset nothing can be proven: so the audit says.
+        if matches!(committed, Committed::Nothing) {
+            return None;
+        }
+        let id = self.log(partition).topic_id;
+        let current = |record: &&crate::audit::Record| match &committed {
+            Committed::Own(own) => record.topic_id == own.topic_id.map(|id| format!("{id:032x}")),
+            _ => false,
+        };
+        let question =
+            Question { partition: self.names[partition].clone(), topic_id: Some(id), committed: committed.clone(), files };
+        let records = prove(question, &Scope::All);
+        let wrong = records.iter().filter(current).find(|record| record.verdict() == Verdict::Wrong)?;
+        Some(format!("{:?} of {:?}", wrong.findings, self.committed(partition)))
     }
 
-    /// Files that no first file of a batch lists.
-    fn unlisted(&self, partition: usize, batches: &[&Object]) -> Option<String> {
-        let (committed, own) = self.committed(partition)?;
-        let listed: Vec<_> = batches
-            .iter()
-            .filter_map(|object| match &object.part {
-                Part::First { files, .. } => Some(files),
-                Part::Further { .. } => None,
-            })
-            .flatten()
-            .map(|(key, _)| key)
-            .collect();
-        let mut objects = self.store.objects.values().filter(|object| {
-            object.key.partition == partition
-                && Some(object.topic_id) == own.topic_id
-                && object.range.0 < committed.0
-                && object.range.0 >= batches.first().map_or(i64::MAX, |first| first.range.0)
-        });
-        let stray = objects.find(|object| !listed.contains(&&object.key))?;
-        Some(format!("{:?} is in no batch's list", stray.key))
+    fn stored_files(&self, partition: usize) -> Vec<StoredFile> {
+        let objects = self.store.objects.values().filter(|object| object.key.partition == partition);
+        objects.map(|object| self.stored_file(object)).collect()
     }
+
+    fn stored_file(&self, object: &Object) -> StoredFile {
+        let promise = Metadata::decode(&object.metadata);
+        StoredFile {
+            key: text_of(&object.key),
+            partition: self.names[object.key.partition].clone(),
+            topic_id: Some(object.topic_id),
+            origin: promise.map_or(Offset(0), |promise| promise.origin),
+            first: Offset(object.range.0),
+            end: Offset(object.range.1),
+            covered_from: Offset(object.covered_from),
+            promise: xxh3_128(object.metadata.as_bytes()),
+            hour: object.key.hour,
+            schema: object.schema,
+            rows: object.rows.len() as u64,
+            digest: object.digest,
+            part: part_of(&object.part),
+        }
+    }
+}
+
+fn part_of(part: &Part) -> StoredPart {
+    match part {
+        Part::First { cover, files } => StoredPart::First(Box::new(Totals {
+            dead_letters: cover.dead_letters,
+            skipped: cover.skipped,
+            empty: cover.empty,
+            lost: cover.lost.clone(),
+            released: cover.released.clone(),
+            files: files.iter().map(listed).collect(),
+        })),
+        Part::Further { first } => StoredPart::Further { first_file: text_of(first) },
+    }
+}
+
+fn listed((key, digest): &(Key, Digest)) -> ListedFile {
+    ListedFile { key: text_of(key), rows: key.count as u64, digest: *digest }
+}
+
+fn text_of(key: &Key) -> String {
+    format!("{}/{}/{}-{:x}", key.prefix, key.hour.0, key.count, key.uuid)
 }

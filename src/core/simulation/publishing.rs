@@ -100,6 +100,8 @@ enum Put {
     Waiting,
     Flying,
     Stored,
+    /// Its key holds other rows.
+    Conflict,
 }
 
 impl World {
@@ -216,6 +218,7 @@ impl World {
             instant,
             metadata: commit.metadata.clone(),
             cover: own.coverage,
+            remade: false,
         };
         self.begin_job(me, partition, work, &publish);
     }
@@ -297,32 +300,35 @@ impl World {
             *letters = letters.saturating_add(1);
             return true;
         }
-        if job.told || job.puts.iter().any(|(_, put)| *put != Put::Stored) {
+        let refused = job.puts.iter().any(|(_, put)| *put == Put::Conflict);
+        if job.told || !refused && job.puts.iter().any(|(_, put)| *put != Put::Stored) {
             return false;
         }
         job.told = true;
         let (partition, batch) = (self.names[job.partition].clone(), job.batch);
-        self.event(me, Event::Published { partition, batch });
+        self.event(
+            me,
+            if refused {
+                Event::Refused { partition, batch, reason: "other rows".into() }
+            } else {
+                Event::Published { partition, batch }
+            },
+        );
         true
     }
 
     /// The store's answer to a put, if anybody still waits for it.
     pub(super) fn put_answered(&mut self, reply: Option<(u64, BatchId, usize)>, stored: Option<Stored>) {
         let Some((id, batch, put)) = reply else { return };
-        let Some(me) = self.processes.iter().position(|process| process.id == id && process.runs()) else {
-            return;
+        // One that is frozen finds the answer when it wakes.
+        let mut processes = self.processes.iter_mut();
+        let Some(process) = processes.find(|process| process.id == id && !process.ended) else { return };
+        let Some(job) = process.jobs.iter_mut().find(|job| job.batch == batch) else { return };
+        job.puts[put].1 = match stored {
+            None => Put::Waiting,
+            Some(Stored::Created | Stored::Equal) => Put::Stored,
+            Some(Stored::Conflict) => Put::Conflict,
         };
-        let Some(job) = self.processes[me].jobs.iter_mut().find(|job| job.batch == batch) else { return };
-        match stored {
-            None => job.puts[put].1 = Put::Waiting,
-            Some(Stored::Created | Stored::Equal) => job.puts[put].1 = Put::Stored,
-            Some(Stored::Conflict) if !job.told => {
-                job.told = true;
-                let partition = self.names[job.partition].clone();
-                self.event(me, Event::Refused { partition, batch, reason: "other rows".into() });
-            }
-            Some(Stored::Conflict) => {}
-        }
     }
 
     /// Whether somebody runs who waits for this put.
