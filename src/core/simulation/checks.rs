@@ -28,6 +28,9 @@ impl World {
         if own.coverage.lost.len() > known {
             self.seen.lost_ranges += 1;
         }
+        let before = before.map_or(0, |before| before.offset);
+        let shortened = self.log_of(partition, own.topic_id).is_some_and(|log| log.shortened);
+        self.went_back[partition] |= shortened && commit.offset.0 < before;
     }
 
     fn commit_fault(&self, partition: usize, commit: &Commit, own: &Metadata) -> Option<String> {
@@ -85,14 +88,18 @@ impl World {
     pub(super) fn hold_of(&self, partition: usize) -> Option<(String, bool)> {
         let mut running = self.processes.iter().filter(|process| process.runs());
         let owner = running.find(|process| process.entrusted.contains(&partition))?;
-        let reason = owner.holds.get(&partition)?.clone();
+        let waits = owner.remakes.iter().any(|(of, _)| *of == partition);
+        let waits = waits.then(|| "it waits for a schema to make a batch again".to_owned());
+        let reason = owner.holds.get(&partition).cloned().or(waits)?;
         Some((reason, self.is_excused(partition, owner.policy.start, owner.policy.out_of_range)))
     }
 
     fn is_excused(&self, partition: usize, start: Start, out_of_range: OutOfRange) -> bool {
         let log = self.log(partition);
         let Some(committed) = &self.offsets[partition] else {
-            let has_files = self.store.objects.values().any(|object| object.topic_id == log.topic_id);
+            let mut objects = self.store.objects.values();
+            let has_files = objects
+                .any(|object| object.key.partition == partition && object.topic_id == log.topic_id);
             // From the files' end it goes on as from an offset.
             return has_files && (start != Start::Stored || self.disturbed[partition]);
         };

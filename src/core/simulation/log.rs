@@ -48,12 +48,14 @@ pub(super) struct Log {
     pub(super) longest: i64,
     /// Something other than retention took records away.
     pub(super) mutilated: bool,
+    /// Its end was lost.
+    pub(super) shortened: bool,
 }
 
 impl Log {
     pub(super) fn new(topic_id: u128, low: i64) -> Self {
         let entries = vec![None; low as usize];
-        Self { topic_id, entries, low, longest: low, mutilated: false }
+        Self { topic_id, entries, low, longest: low, mutilated: false, shortened: false }
     }
 
     pub(super) fn high(&self) -> i64 {

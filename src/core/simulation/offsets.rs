@@ -181,7 +181,6 @@ impl World {
         let committed = self.offsets[partition].as_ref();
         let at_start = self.offsets.iter().flatten().filter_map(|of| of.own.as_ref()?.partitions_at_start).min();
         let start = self.processes[me].policy.start;
-        let asks = self.offsets.iter().all(Option::is_none);
         Facts {
             committed: committed.map(|of| (Offset(of.offset), of.text.clone())),
             low: Offset(log.low),
@@ -189,7 +188,8 @@ impl World {
             topic_id: Some(log.topic_id),
             partitions: self.names.len() as u32,
             partitions_at_start: at_start.filter(|_| start == Start::Latest),
-            stored: if asks { self.stored_before(partition, start == Start::Stored) } else { Stored::NotAsked },
+            // Of each partition by itself: others of the topic may have begun again already.
+            stored: if committed.is_none() { self.stored_before(partition, start == Start::Stored) } else { Stored::NotAsked },
         }
     }
 }

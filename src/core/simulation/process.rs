@@ -194,7 +194,7 @@ impl World {
             Action::Resume(name) => process.held.get_mut(&of(&name)).unwrap().paused = false,
             Action::Seal { partition, batch, .. } => self.seal(me, of(&partition), batch),
             Action::Remake(remake) => {
-                self.seen.takeovers += 1;
+                self.seen_takeover(of(&remake.partition));
                 self.processes[me].remakes.push((of(&remake.partition), remake));
             }
             Action::Publish(publish) => self.publish(me, publish),
@@ -215,6 +215,15 @@ impl World {
             }
             Action::Rejoin(_) => self.rejoin(me),
             Action::Leave => self.leave(me),
+        }
+    }
+
+    fn seen_takeover(&mut self, partition: usize) {
+        self.seen.takeovers += 1;
+        let Some(promise) = self.offsets[partition].as_ref() else { return };
+        let mut objects = self.store.objects.values();
+        if objects.any(|object| *object.metadata == *promise.text) {
+            self.seen.takeovers_half_published += 1;
         }
     }
 

@@ -134,12 +134,12 @@ impl World {
     /// What the sink says of `partition` to a group without offsets.
     pub(super) fn stored_before(&self, partition: usize, last: bool) -> StoredBefore {
         let topic_id = self.log(partition).topic_id;
-        let objects = || self.store.objects.values().filter(|object| object.topic_id == topic_id);
-        if !last {
-            return if objects().next().is_some() { StoredBefore::Files } else { StoredBefore::Nothing };
-        }
-        let mine = objects().filter(|object| object.key.partition == partition);
+        let objects = self.store.objects.values();
+        let mine = objects.filter(|object| object.key.partition == partition && object.topic_id == topic_id);
         let Some(object) = mine.max_by_key(|object| object.range.1) else { return StoredBefore::Nothing };
+        if !last {
+            return StoredBefore::Files;
+        }
         StoredBefore::Last { metadata: object.metadata.to_string(), complete: self.is_complete(object) }
     }
 

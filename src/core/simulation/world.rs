@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) pressure: usize,
     /// Partitions to which something happened that nobody can make good.
     pub(super) disturbed: Vec<bool>,
+    /// Partitions that were read again from an earlier offset on, since their logs became shorter.
+    pub(super) went_back: Vec<bool>,
     pub(super) seen: Seen,
     pub(super) trace: Option<Vec<String>>,
     /// The first thing that went wrong.
@@ -69,6 +71,7 @@ impl World {
             processes: Vec::new(),
             pressure: 0,
             disturbed: vec![false; partitions],
+            went_back: vec![false; partitions],
             seen: Seen::default(),
             trace: None,
             fault: None,
@@ -89,6 +92,12 @@ impl World {
         }
         for _ in 0..self.mix.processes {
             self.start_process();
+        }
+        if !self.draw.one_in(4) {
+            (0..self.processes.len()).for_each(|me| {
+                self.join(me);
+            });
+            self.rebalance(false);
         }
     }
 
@@ -158,7 +167,7 @@ impl World {
         for uid in log.entries.drain(keep as usize..).flatten() {
             self.records[uid as usize].gone = true;
         }
-        log.mutilated = true;
+        (log.mutilated, log.shortened) = (true, true);
     }
 
     pub(super) fn compact(&mut self, partition: usize) {
