@@ -212,6 +212,10 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
                 high = facts.high
             ));
         }
+        // What is behind the log's end was stored, and will be written anew: a record can't cover it twice.
+        OutOfRange::Latest if first > facts.high => {
+            return fresh(own.partition, facts, facts.high, own.partitions_at_start);
+        }
         OutOfRange::Earliest => facts.low,
         OutOfRange::Latest => facts.high,
     };
@@ -309,6 +313,7 @@ mod tests {
         assert!(matches!(earliest, Decision::Hold(_)));
         let (metadata, _, lost) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Latest)));
         assert_eq!((metadata.first, lost), (Offset(50), None));
+        assert_eq!((metadata.origin, metadata.coverage), (Offset(50), Coverage::starting(Offset(50))));
     }
 
     #[test]
