@@ -81,7 +81,9 @@ fn search(end: u64, mutation: Option<Mutation>) -> (Seen, Option<u64>) {
                 return seen;
             }
             let _said = Said(seed);
-            if run(seed, mutation, &names, &mut seen).is_some() {
+            let fault = run(seed, mutation, &names, &mut seen);
+            let sign = mutation.map_or("", Mutation::sign);
+            if fault.is_some_and(|fault| fault.contains(sign)) {
                 failed.fetch_min(seed, Ordering::Relaxed);
             }
         }

@@ -52,6 +52,23 @@ pub(super) const ALL: [Mutation; 12] = [
     Mutation::AuditWithoutOrigin,
 ];
 
+impl Mutation {
+    /// By what it must be noticed: what it does harm to, not something else that it happens to upset.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::CommitBeforePublish => "(invariant 1)",
+            Self::PublishBeforePromise => "(invariant 2)",
+            Self::UuidFromClock | Self::StateKept => "is stored twice",
+            Self::NoFencing | Self::ShortenedByShutdown => "(invariant 4)",
+            Self::UnansweredRepeated | Self::GivenUpWithCommit => "(invariant 4)",
+            Self::UnknownTwice => "made again it came out otherwise",
+            Self::EndFromLastRecord => "at the end, partition",
+            Self::CoverageInMemory => "Gap",
+            Self::AuditWithoutOrigin => "doesn't miss its first files",
+        }
+    }
+}
+
 impl World {
     /// A commit as it reaches the client.
     pub(super) fn mutated_commit(&mut self, me: usize, commit: Commit) -> Commit {

@@ -210,6 +210,10 @@ impl World {
         let process = &mut self.processes[me];
         let Some(index) = process.closed.iter().position(|(of, _)| *of == partition) else { return };
         let (_, work) = process.closed.remove(index);
+        let mut cover = own.coverage;
+        cover.dead_letters += work.letters.len() as u64;
+        cover.skipped += work.skipped;
+        cover.empty += own.first.distance_to(end) - work.records();
         let publish = Publish {
             partition: commit.partition.clone(),
             batch: work.batch,
@@ -217,7 +221,7 @@ impl World {
             end,
             instant,
             metadata: commit.metadata.clone(),
-            cover: own.coverage,
+            cover,
             remade: false,
         };
         self.begin_job(me, partition, work, &publish);

@@ -143,14 +143,17 @@ impl World {
         StoredBefore::Last { metadata: object.metadata.to_string(), complete: self.is_complete(object) }
     }
 
-    /// Whether all files of the object's batch are there.
+    /// Whether all of the object's batch is known to be done: its files are there, and it has no dead letters, which
+    /// may not have been acknowledged.
     fn is_complete(&self, object: &Object) -> bool {
         let first = match &object.part {
             Part::First { .. } => Some(object),
             Part::Further { first } => self.store.objects.get(first).map(|first| &**first),
         };
         first.is_some_and(|first| match &first.part {
-            Part::First { files, .. } => files.iter().all(|(key, _)| self.store.objects.contains_key(key)),
+            Part::First { cover, files } => {
+                cover.dead_letters == 0 && files.iter().all(|(key, _)| self.store.objects.contains_key(key))
+            }
             Part::Further { .. } => false,
         })
     }
