@@ -212,9 +212,9 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
                 high = facts.high
             ));
         }
-        // What is behind the log's end was stored, and will be written anew: a record can't cover it twice.
         OutOfRange::Latest if first > facts.high => {
-            return fresh(own.partition, facts, facts.high, own.partitions_at_start);
+            restart(&mut own, facts.high);
+            return Decision::Begin { metadata: own, commit: true, lost: None };
         }
         OutOfRange::Earliest => facts.low,
         OutOfRange::Latest => facts.high,
@@ -230,6 +230,15 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
     }
     own.first = target;
     Decision::Begin { metadata: own, commit: true, lost }
+}
+
+/// Begins a new record at `end`, where the log ends now. What is behind it was covered, and will be written anew: one
+/// record can't cover it twice.
+fn restart(own: &mut Metadata, end: Offset) {
+    let Coverage { lost, released, .. } = std::mem::take(&mut own.coverage);
+    let lost = lost.into_iter().map(|(first, last)| (first, last.min(end))).filter(|(first, last)| first < last);
+    own.coverage = Coverage { lost: lost.collect(), released, ..Coverage::starting(end) };
+    (own.first, own.origin) = (end, end);
 }
 
 #[cfg(test)]
