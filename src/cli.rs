@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::core::layout::Hour;
+
 /// Shown under the help of every command.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -14,6 +16,19 @@ Exit codes:
   143  left at once at a second signal
 
 SIGTERM or Ctrl-C: store and commit what was read, then leave. A second one leaves at once.";
+
+/// Shown under the help of `valve audit`.
+const AUDIT_EXIT_CODES: &str = "\
+Exit codes:
+  0  every offset is covered exactly once
+  1  a gap, an overlap, a file that is missing or differs, or something that can't be proven
+  2  the configuration or the command line is wrong
+  3  every offset is accounted for, but some as lost before they were read, or in batches that
+     `valve intents release` let go
+  4  Kafka or the store could not be asked
+
+It only reads. It may run beside valves that are at work: batches that weren't committed when it began are
+left out. With --topic, only keys of today's layout.key are listed.";
 
 /// Kafka to hourly Avro files on S3
 ///
@@ -42,6 +57,12 @@ pub enum Command {
     /// bad), stores them as files in a directory, and reads those back at the end.
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
+    /// Prove that every offset is stored exactly once, or say which aren't
+    ///
+    /// Compares the headers of the stored files with the consumer group's committed offsets and their metadata. Uses
+    /// the same settings as `valve run`.
+    #[command(after_help = AUDIT_EXIT_CODES)]
+    Audit(AuditArgs),
 }
 
 /// The arguments of `valve run`.
@@ -70,6 +91,29 @@ pub struct DemoArgs {
     /// Generate the same events again as another run with this seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+}
+
+/// The arguments of `valve audit`.
+#[derive(Args, Clone, Debug)]
+pub struct AuditArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only this topic; may be given several times [otherwise all]
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Only files of this hour (UTC) and later, such as 2026-11-23T07; proves less
+    #[arg(long, value_name = "HOUR", requires = "to")]
+    pub from: Option<Hour>,
+    /// Only files of hours before this one
+    #[arg(long, value_name = "HOUR", requires = "from")]
+    pub to: Option<Hour>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Also read all files, count their rows and compare their digests
+    #[arg(long)]
+    pub deep: bool,
 }
 
 #[cfg(test)]
@@ -106,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn given_audit_with_all_arguments_then_they_arrive() {
+        let line = "valve audit --topic a --topic b --from 2026-11-23T07 --to 2026-11-24T00 --json --deep";
+        let Ok(Command::Audit(audit)) = parse(line) else { panic!("not audit") };
+        assert_eq!(audit.topics, ["a", "b"]);
+        assert_eq!(audit.from.map(|hour| hour.to_string()).as_deref(), Some("2026-11-23T07"));
+        assert_eq!(audit.to.map(|hour| hour.to_string()).as_deref(), Some("2026-11-24T00"));
+        assert!(audit.json && audit.deep);
+    }
+
+    #[test]
     fn given_a_wrong_command_line_then_the_exit_code_is_2() {
         for line in [
             "valve",
@@ -113,6 +167,8 @@ mod tests {
             "valve run --records 1",
             "valve demo --rate 2000000",
             "valve demo --http here",
+            "valve audit --from 2026-11-23T07",
+            "valve audit --from 2026-11-23 --to 2026-11-24",
         ] {
             assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line:?}");
         }
@@ -121,7 +177,7 @@ mod tests {
     #[test]
     fn given_help_or_version_then_it_is_no_error_and_help_tells_the_exit_codes() {
         assert_eq!(parse("valve --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
-        for line in ["valve --help", "valve run --help", "valve demo -h"] {
+        for line in ["valve --help", "valve run --help", "valve demo -h", "valve audit --help"] {
             let help = parse(line).unwrap_err();
             assert_eq!(help.kind(), ErrorKind::DisplayHelp);
             assert_eq!(help.exit_code(), 0);

@@ -21,6 +21,8 @@ use crate::registry::confluent::Confluent;
 use crate::retry::until_done;
 use crate::sink::retry::Retrying;
 use crate::source::offsets::Offsets;
+use crate::stored::Store;
+use crate::stored::survey::Survey;
 use crate::takeover::{Maker, Takeovers};
 use crate::telemetry::http::{Health, Server};
 use crate::telemetry::lag_task::{self, LagReading};
@@ -125,11 +127,17 @@ pub async fn run(
     });
     let takeovers =
         takeovers.map_err(|error| RunError::Failed(format!("no thread for takeovers: {error}")))?;
+    let survey = Survey {
+        store: Store::new(Arc::clone(&publisher.sink), &*config.name),
+        terms: Arc::clone(&publisher.terms),
+        start: config.start,
+    };
     run_lanes(Shared {
         config,
         publisher,
         schemas,
         offsets,
+        survey,
         budget,
         takeovers,
         status,

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         match command {
             Command::Run(args) => commands::run(args).await,
             Command::Demo(args) => commands::demo(args).await,
+            Command::Audit(args) => commands::audit(args).await,
         }
     });
     // Uploads of abandoned batches, if any, are not waited for.

@@ -12,6 +12,8 @@ pub struct Report {
     pub records: Vec<Record>,
     /// What is wrong with objects that can't be assigned to a partition.
     pub findings: Vec<Finding>,
+    /// Whether only some hours were looked at, so that a gap wouldn't have been seen.
+    pub is_partial: bool,
     /// What was not checked, and what else a reader should know.
     pub notes: Vec<String>,
 }

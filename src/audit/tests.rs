@@ -1,6 +1,7 @@
 //! Histories as the protocol makes them audit clean, and every single thing that can go wrong with one is found.
 
 mod history;
+mod real;
 
 use proptest::prelude::*;
 

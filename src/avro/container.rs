@@ -61,7 +61,7 @@ pub struct OpenFile {
     /// What the blocks are compressed with, once there is one.
     codec: Option<Codec>,
     rows: u64,
-    digest: u128,
+    digest: RowDigest,
     /// Uncompressed bytes of all rows.
     datums: u64,
     /// Only counts: it keeps no rows.
@@ -79,7 +79,7 @@ impl OpenFile {
             markers: Vec::new(),
             codec: None,
             rows: 0,
-            digest: xxh3_128(&fingerprint.to_le_bytes()),
+            digest: RowDigest::new(fingerprint),
             datums: 0,
             counts: false,
         }
@@ -96,7 +96,7 @@ impl OpenFile {
     pub fn append(&mut self, datum: &[u8], compressor: &mut Compressor) {
         self.rows += 1;
         self.datums += datum.len() as u64;
-        self.digest = chain(self.digest, datum);
+        self.digest.add(datum);
         if self.counts {
             return;
         }
@@ -123,7 +123,7 @@ impl OpenFile {
     /// The digest of the rows so far: starts from the schema's fingerprint.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest(self.digest)
+        self.digest.value()
     }
 
     /// The memory behind all its buffers, by capacity, in bytes. Takes no time.
@@ -212,12 +212,28 @@ impl OpenFile {
     }
 }
 
-/// The digest `before`, continued with one datum.
-fn chain(before: u128, datum: &[u8]) -> u128 {
-    let mut link = [0; 32];
-    link[..16].copy_from_slice(&before.to_le_bytes());
-    link[16..].copy_from_slice(&xxh3_128(datum).to_le_bytes());
-    xxh3_128(&link)
+/// The digest of rows, one after the other: which rows there were, in which order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowDigest(u128);
+
+impl RowDigest {
+    /// Of no rows yet, of the schema with this fingerprint.
+    pub(crate) fn new(fingerprint: u128) -> Self {
+        Self(xxh3_128(&fingerprint.to_le_bytes()))
+    }
+
+    /// Goes on with one datum.
+    pub(crate) fn add(&mut self, datum: &[u8]) {
+        let mut link = [0; 32];
+        link[..16].copy_from_slice(&self.0.to_le_bytes());
+        link[16..].copy_from_slice(&xxh3_128(datum).to_le_bytes());
+        self.0 = xxh3_128(&link);
+    }
+
+    /// The digest so far.
+    pub(crate) fn value(self) -> Digest {
+        Digest(self.0)
+    }
 }
 
 /// Writes `value` as an Avro long (zigzag, then base 128 from the low end). Counts and lengths are far below 2^63.

@@ -26,6 +26,9 @@ const AT_ONCE: usize = 8;
 /// How long one try at a group of dead letters may take.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long it is tried to abort the uploads of one file.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A smaller file goes up in one request, which leaves nothing behind, in bytes.
 const MAY_LEAVE_PARTS: u64 = 8 << 20;
 
@@ -148,11 +151,13 @@ impl Publisher {
     }
 }
 
-/// Parts that an earlier owner left behind cost money, no more: the object is there. Whoever is still uploading it finds
-/// it there too.
+/// Aborts uploads that an earlier owner left behind. Their parts cost money, no more, so nothing waits for it for long: the
+/// object is there, and whoever is still uploading it finds it there too.
 pub(crate) async fn abort_uploads(sink: &dyn Sink, key: &str) {
-    if let Err(error) = sink.abort_uploads(key).await {
-        tracing::warn!(key, %error, "uploads that an earlier owner left behind can't be aborted");
+    match tokio::time::timeout(ABORT_TIMEOUT, sink.abort_uploads(key)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(key, %error, "uploads that were left behind can't be aborted"),
+        Err(_) => tracing::warn!(key, "uploads that were left behind weren't aborted within 10 s"),
     }
 }
 

@@ -42,7 +42,8 @@ pub struct Metadata {
     pub first: Offset,
     /// Where this group's record of the partition begins.
     pub origin: Offset,
-    /// With `start=latest`: how many partitions the topic had; one with a higher index was added later.
+    /// How many partitions the topic had when the group first began one of them; those with an index at or above it were
+    /// added later.
     pub partitions_at_start: Option<u32>,
     /// What is covered since the last file.
     pub coverage: Coverage,

@@ -198,6 +198,8 @@ pub enum Action {
     },
     /// Show that the partition is held, and why; `None` when it no longer is.
     Hold(TopicPartition, Option<String>),
+    /// Say that the broker refused the partition's commit, since the member is stale: it belongs to somebody else.
+    Fenced(TopicPartition, String),
     /// Hand these partitions back to the group.
     GiveUp(Vec<TopicPartition>),
     /// Leave the group and join it again.

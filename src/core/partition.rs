@@ -39,6 +39,8 @@ pub(super) struct Partition {
     /// It was handed to the client for fetching.
     consuming: bool,
     paused: bool,
+    /// The topic's id, as it was told while it wasn't known where to begin.
+    heard: Option<u128>,
     /// It is on its way to another owner, or to the end of the process: it takes nothing more.
     parting: bool,
 }
@@ -105,6 +107,7 @@ impl Partition {
             waiting: false,
             consuming: false,
             paused: false,
+            heard: None,
             parting: false,
         }
     }
@@ -217,7 +220,8 @@ impl Partition {
                 }
             }
             CommitAnswer::Fenced(reason) => {
-                self.hold(format!("its offset commit was refused: {reason}"), step);
+                self.abandon(step);
+                step.actions.push(Action::Fenced(self.name.clone(), reason.clone()));
             }
             CommitAnswer::Unanswered(_) => {}
         }

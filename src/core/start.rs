@@ -17,14 +17,14 @@ pub struct Facts {
     pub topic_id: Option<u128>,
     /// How many partitions the topic has now.
     pub partitions: u32,
-    /// How many it had when this group first started on it with `start=latest`, if it did.
+    /// How many it had when this group first began a partition of it, if it did.
     pub partitions_at_start: Option<u32>,
     /// What the store has of it.
     pub stored: Stored,
 }
 
 /// What the store has of one partition, made by this valve from the topic with the present id. It is looked for only
-/// while the group has no offset in any partition of the topic: a group's offsets expire together.
+/// where the group has no offset and the partition isn't one that was added to the topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stored {
     /// There was no reason to look.
@@ -32,14 +32,16 @@ pub enum Stored {
     NotAsked,
     /// No file.
     Nothing,
-    /// Files of the topic, which say that this group was here before.
+    /// Files, which say that this group was here before.
     Files,
-    /// With `start=stored`: the batch of the partition that ends last.
+    /// With `start=stored`: the batch that ends last.
     Last {
         /// The encoded metadata of its promise, as its files' headers carry it.
         metadata: String,
         /// Whether all of its files are there.
         complete: bool,
+        /// Whether there are dead letters in its cover: the files don't say that those were acknowledged.
+        dead_letters: bool,
     },
 }
 
@@ -80,11 +82,11 @@ pub(super) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Deci
                 Some(reason) => Decision::Hold(reason),
                 None => Decision::Begin { metadata: own, commit: false, lost: None },
             },
-            None if is_recreated(&own, facts.topic_id) => fresh(partition, facts, facts.low, None),
+            None if is_recreated(&own, facts.topic_id) => fresh(partition, facts, facts.low),
             None => go_on(own, false, facts, policy.out_of_range),
         },
         Found::Foreign => {
-            let own = Box::new(origin_at(partition, facts, *offset, None));
+            let own = Box::new(origin_at(partition, facts, *offset));
             go_on(own, true, facts, policy.out_of_range)
         }
     }
@@ -126,64 +128,78 @@ pub(super) fn is_recreated(own: &Metadata, topic_id: Option<u128>) -> bool {
 /// The group has no offset here: `start` decides.
 fn begin_anew(partition: i32, facts: &Facts, policy: StartPolicy) -> Decision {
     match (policy.start, &facts.stored) {
-        (Start::Stored, Stored::Last { metadata, complete }) => {
-            begin_stored(partition, metadata, *complete, facts, policy.out_of_range)
+        (Start::Stored, Stored::Last { metadata, complete, dead_letters }) => {
+            begin_stored(partition, metadata, (*complete, *dead_letters), facts, policy.out_of_range)
         }
         (Start::Earliest | Start::Latest, Stored::Files | Stored::Last { .. }) => Decision::Hold(
-            "this valve has stored files of the topic, and its group has no offset for it: the brokers have forgotten it \
+            "this valve has stored files of it, and its group has no offset for it: the brokers have forgotten it \
              (offsets.retention.minutes). With start = stored, it goes on where the files end"
                 .to_owned(),
         ),
-        (Start::Earliest | Start::Stored, _) => fresh(partition, facts, facts.low, None),
+        (Start::Earliest | Start::Stored, _) => fresh(partition, facts, facts.low),
         (Start::Latest, _) => {
-            let then = facts.partitions_at_start.unwrap_or(facts.partitions);
-            let added_later = u32::try_from(partition).is_ok_and(|index| index >= then);
-            let first = if added_later { facts.low } else { facts.high };
-            fresh(partition, facts, first, Some(then))
+            let first = if facts.was_added(partition) { facts.low } else { facts.high };
+            fresh(partition, facts, first)
         }
     }
 }
 
-/// Where the partition's last batch ends; or that batch first, if not all of it is stored. What was committed after it
-/// without a file (dead letters, skipped) is dealt with again.
-fn begin_stored(partition: i32, text: &str, complete: bool, facts: &Facts, policy: OutOfRange) -> Decision {
+/// Where the partition's last batch ends; or that batch first, if not all of it is known to be there. What was committed
+/// after it without a file (dead letters, skipped) is dealt with again.
+fn begin_stored(
+    partition: i32,
+    text: &str,
+    (complete, dead_letters): (bool, bool),
+    facts: &Facts,
+    policy: OutOfRange,
+) -> Decision {
     let own = Metadata::decode(text).filter(|own| own.partition == partition);
     let Some(mut own) = own.map(Box::new) else {
         return Decision::Hold(
             "a header of its last batch's files carries an intent that this version can't read".to_owned(),
         );
     };
-    match own.intent.take() {
-        None => Decision::Hold("a header of its last batch's files carries no intent".to_owned()),
-        Some(intent) if complete => {
+    let Some(intent) = own.intent.take() else {
+        return Decision::Hold("a header of its last batch's files carries no intent".to_owned());
+    };
+    match obstacle(&own, &intent, facts) {
+        None if !complete || dead_letters => {
+            own.intent = Some(intent);
+            Decision::Begin { metadata: own, commit: true, lost: None }
+        }
+        Some(reason) if !complete => Decision::Hold(reason),
+        // Of a complete one whose records are gone, dead letters may be missing. Nobody can tell any more.
+        _ => {
             let Coverage { lost, released, .. } = own.coverage;
             own.coverage = Coverage { lost, released, ..Coverage::starting(intent.end) };
             own.first = intent.end;
             go_on(own, true, facts, policy)
         }
-        Some(intent) => match obstacle(&own, &intent, facts) {
-            Some(reason) => Decision::Hold(reason),
-            None => {
-                own.intent = Some(intent);
-                Decision::Begin { metadata: own, commit: true, lost: None }
-            }
-        },
     }
 }
 
-fn fresh(partition: i32, facts: &Facts, first: Offset, partitions_at_start: Option<u32>) -> Decision {
-    let metadata = Box::new(origin_at(partition, facts, first, partitions_at_start));
+fn fresh(partition: i32, facts: &Facts, first: Offset) -> Decision {
+    let metadata = Box::new(origin_at(partition, facts, first));
     Decision::Begin { metadata, commit: true, lost: None }
 }
 
+impl Facts {
+    /// Whether the partition was added to the topic after the group had begun others of it.
+    #[must_use]
+    pub fn was_added(&self, partition: i32) -> bool {
+        let then = self.partitions_at_start.unwrap_or(self.partitions);
+        u32::try_from(partition).is_ok_and(|index| index >= then)
+    }
+}
+
 /// A record that begins at `first`.
-fn origin_at(partition: i32, facts: &Facts, first: Offset, partitions_at_start: Option<u32>) -> Metadata {
+fn origin_at(partition: i32, facts: &Facts, first: Offset) -> Metadata {
     Metadata {
         topic_id: facts.topic_id,
         partition,
         first,
         origin: first,
-        partitions_at_start,
+        partitions_at_start: Some(facts.partitions_at_start.unwrap_or(facts.partitions)),
         coverage: Coverage::starting(first),
         intent: None,
     }
@@ -236,7 +252,8 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
 /// record can't cover it twice.
 fn restart(own: &mut Metadata, end: Offset) {
     let Coverage { lost, released, .. } = std::mem::take(&mut own.coverage);
-    let lost = lost.into_iter().map(|(first, last)| (first, last.min(end))).filter(|(first, last)| first < last);
+    let lost =
+        lost.into_iter().map(|(first, last)| (first, last.min(end))).filter(|(first, last)| first < last);
     own.coverage = Coverage { lost: lost.collect(), released, ..Coverage::starting(end) };
     (own.first, own.origin) = (end, end);
 }
@@ -269,7 +286,7 @@ mod tests {
     }
 
     fn committed_at(offset: i64) -> Facts {
-        let own = origin_at(0, &facts(), Offset(offset), None);
+        let own = origin_at(0, &facts(), Offset(offset));
         Facts { committed: Some((Offset(offset), own.encode())), ..facts() }
     }
 
@@ -321,8 +338,8 @@ mod tests {
         let earliest = decide(0, &facts, policy(Start::Earliest, OutOfRange::Earliest));
         assert!(matches!(earliest, Decision::Hold(_)));
         let (metadata, _, lost) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Latest)));
-        assert_eq!((metadata.first, lost), (Offset(50), None));
-        assert_eq!((metadata.origin, metadata.coverage), (Offset(50), Coverage::starting(Offset(50))));
+        assert_eq!((metadata.first, metadata.origin, lost), (Offset(50), Offset(50), None));
+        assert_eq!(metadata.coverage, Coverage::starting(Offset(50)));
     }
 
     #[test]

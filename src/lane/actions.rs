@@ -14,6 +14,8 @@ use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
 use crate::fault_point::{self, Point};
 use crate::retry::Backoff;
 use crate::source::SourceError;
+use crate::source::offsets::{Offsets, PartitionFacts};
+use crate::stored::survey::Survey;
 use crate::telemetry::status::{Committed, Membership};
 use crate::telemetry::troubles::Dependency;
 use crate::types::{Offset, TopicPartition};
@@ -55,6 +57,9 @@ impl Lane<'_> {
                 Action::Abandon(partition) => self.abandon(&partition),
                 Action::ReportLost { partition, first, end } => self.report_lost(&partition, first, end),
                 Action::Hold(partition, reason) => self.show_hold(&partition, reason),
+                Action::Fenced(partition, reason) => {
+                    tracing::warn!(%partition, reason, "its offset commit was refused: it has another owner by now");
+                }
                 Action::GiveUp(partitions) => self.give_up(&partitions),
                 Action::Rejoin(reason) => self.rejoin(&reason),
                 Action::Leave => self.leaving = true,
@@ -75,6 +80,7 @@ impl Lane<'_> {
     /// others.
     fn resolve(&mut self, asked: Vec<(TopicPartition, Ticket)>) {
         let (offsets, trouble) = (self.shared.offsets.clone(), self.shared.troubles.open(Dependency::Kafka));
+        let survey = self.shared.survey.clone();
         let answers = self.answers.0.clone();
         let mut open = BTreeMap::new();
         for (partition, ticket) in asked {
@@ -89,7 +95,7 @@ impl Lane<'_> {
                 if open.is_empty() {
                     return;
                 }
-                let known = match offsets.facts(open.keys().cloned().collect()).await {
+                let known = match facts(&offsets, &survey, open.keys().cloned().collect()).await {
                     Ok(known) => known,
                     Err(reason) => {
                         trouble.set(format!("where partitions begin: {reason}"));
@@ -274,4 +280,17 @@ impl Lane<'_> {
         self.show_membership();
         self.source.unsubscribe();
     }
+}
+
+/// What the brokers know of the partitions, and the store of those that they know nothing of.
+async fn facts(
+    offsets: &Offsets,
+    survey: &Survey,
+    partitions: Vec<TopicPartition>,
+) -> Result<Vec<PartitionFacts>, String> {
+    let mut known = offsets.facts(partitions).await?;
+    let resolved =
+        known.iter_mut().filter_map(|(partition, facts)| Some((&*partition, facts.as_mut().ok()?)));
+    survey.complete(&mut resolved.collect::<Vec<_>>()).await?;
+    Ok(known)
 }

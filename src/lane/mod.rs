@@ -36,6 +36,7 @@ use crate::registry::cache::{Lookup, SchemaCache};
 use crate::source::consumer::{Source, SourceEvent};
 use crate::source::offsets::Offsets;
 use crate::source::{Record, TopicHandle};
+use crate::stored::survey::Survey;
 use crate::takeover::{Remade, Takeovers};
 use crate::telemetry::status::{LaneStatus, Membership, Status};
 use crate::telemetry::troubles::{Dependency, Trouble, Troubles};
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) publisher: Publisher,
     pub(crate) schemas: SchemaCache,
     pub(crate) offsets: Offsets,
+    pub(crate) survey: Survey,
     pub(crate) budget: Budget,
     pub(crate) takeovers: Takeovers,
     pub(crate) status: Status,

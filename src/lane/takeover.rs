@@ -54,6 +54,8 @@ impl Lane<'_> {
         match made {
             Ok(remade) => {
                 let Remade { batch: rows, outcome } = *remade;
+                let bytes = rows.files.iter().map(|file| file.file.datum_bytes()).sum();
+                self.shared.status.consumed(&partition.topic, outcome.records(), bytes);
                 self.sealing.keep(partition.clone(), rows);
                 self.handle(Event::Closed { partition, batch, outcome });
             }

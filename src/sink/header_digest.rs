@@ -2,7 +2,7 @@
 //!
 //! What lies in a directory may be any file at all: what isn't a container, or is cut off, has no digest.
 
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind};
 
 use super::{DIGEST_IN_HEADER, Digest};
 use crate::avro::container::metadata::MetadataReader;
@@ -124,7 +124,7 @@ mod tests {
         fn given_any_bytes_behind_the_magic_then_reading_ends_without_error(
             rest in prop::collection::vec(any::<u8>(), 0..200),
         ) {
-            let file = [MAGIC.as_slice(), &rest].concat();
+            let file = [MAGIC, &rest].concat();
             prop_assert!(header_digest(file.as_slice()).is_ok());
         }
     }

@@ -1,12 +1,14 @@
 //! S3, and stores that speak its protocol. The only module that knows the S3 client.
 //!
-//! - Every write is conditional (`If-None-Match: *`; `s3/conditional.rs`). 412 is not "done" by itself: the digests are
-//!   compared. A store without conditional writes (501) is asked first and then written to plainly, which leaves the moment between
-//!   the two unguarded; that is logged once. (A store that *ignores* the condition cannot be noticed.)
+//! - Every write is conditional (`If-None-Match: *`; `s3/conditional.rs` has what each answer means). 412 is not "done"
+//!   by itself: the digests are compared. A store without conditional writes (501) is asked first and then written
+//!   to plainly, which leaves the moment between the two unguarded; that is logged once. (A store that *ignores* the
+//!   condition cannot be noticed.)
 //! - Each call is one attempt: the client's own retries are off, [`super::retry::Retrying`] repeats. Each request
 //!   has a limit by its size ([`Patience`]) on all of it, connecting (5 s at most) included; no separate read
 //!   timeout, since the client's would also count the time that sending the body takes. The client's protection
-//!   against stalled transfers stays on, and ends a dead upload much earlier.
+//!   against stalled transfers stays on, and ends a dead upload much earlier. It is off while an upload is
+//!   completed, which S3 may be silent about for minutes.
 //! - Bodies are sent in their pieces, unsigned: hashing them with SHA-256 costs more than compressing them. They
 //!   carry a CRC-32 instead, and not only for bits that flip: a store may keep as much as arrived of a body that was
 //!   cut off by a dropped call, under the full digest (versitygw 1.8.0 does), unless a checksum says otherwise.

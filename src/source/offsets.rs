@@ -15,11 +15,13 @@ use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 use super::SourceError;
 use super::client::client_config;
 use super::raw::topic_ids::topic_ids;
-use crate::config::{Config, Isolation, Start};
+use crate::config::{Config, Isolation};
 use crate::core::intent::{Found, Metadata};
 use crate::core::start::{Facts, Stored};
 use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
+
+pub(crate) mod group;
 
 /// How long one request to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +36,6 @@ type Committed = (Offset, String);
 #[derive(Clone)]
 pub(crate) struct Offsets {
     client: Arc<BaseConsumer<QuietContext>>,
-    start: Start,
 }
 
 /// Everything about one topic that several of its partitions need.
@@ -60,7 +61,7 @@ impl Offsets {
             .set("enable.auto.commit", "false")
             .set("isolation.level", isolation)
             .create_with_context(QuietContext)?;
-        Ok(Self { client: Arc::new(client), start: config.start })
+        Ok(Self { client: Arc::new(client) })
     }
 
     /// The id of the cluster. Every broker since 0.10.1 tells it.
@@ -154,31 +155,42 @@ impl Offsets {
         let ids = topic_ids(&self.client, &names, TIMEOUT)?;
         let mut topics = HashMap::new();
         for name in names {
-            let metadata = self
-                .client
-                .fetch_metadata(Some(name), TIMEOUT)
-                .map_err(|error| format!("metadata of {name}: {error}"))?;
-            let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            let partitions_at_start = match self.start {
-                Start::Latest => self.partitions_at_start(name, count)?,
-                Start::Earliest | Start::Stored => None,
-            };
+            let count = self.partition_count(name)?;
+            let partitions_at_start = self.partitions_at_start(name, count)?;
             let facts = TopicFacts { id: ids.get(name).copied(), partitions: count, partitions_at_start };
             topics.insert(name.to_owned(), facts);
         }
         Ok(topics)
     }
 
-    /// What any partition's committed metadata says of how many partitions there were with `start=latest`.
-    fn partitions_at_start(&self, topic: &str, count: u32) -> Result<Option<u32>, String> {
+    fn partition_count(&self, topic: &str) -> Result<u32, String> {
+        let metadata = self.client.fetch_metadata(Some(topic), TIMEOUT);
+        let metadata = metadata.map_err(|error| format!("metadata of {topic}: {error}"))?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// What the group has committed in each partition of the topic.
+    fn committed_of_all(
+        &self,
+        topic: &str,
+        count: u32,
+    ) -> Result<Vec<(TopicPartition, Option<Committed>)>, String> {
         let indices = 0..i32::try_from(count).unwrap_or(i32::MAX);
         let all: Vec<_> = indices.map(|index| TopicPartition::new(topic, index)).collect();
         let committed =
             self.committed(&all).map_err(|error| format!("committed offsets of {topic}: {error}"))?;
+        let known = committed.into_iter().map(|(partition, committed)| match committed {
+            Ok(committed) => Ok((partition, committed)),
+            Err(error) => Err(format!("committed offset of {partition}: {error}")),
+        });
+        known.collect()
+    }
+
+    /// What any partition's committed metadata says of how many partitions there were at first.
+    fn partitions_at_start(&self, topic: &str, count: u32) -> Result<Option<u32>, String> {
         let mut earliest: Option<u32> = None;
-        for (partition, committed) in committed {
-            let committed = committed.map_err(|error| format!("committed offset of {partition}: {error}"))?;
+        for (partition, committed) in self.committed_of_all(topic, count)? {
             let Some((offset, text)) = committed else { continue };
             if let Found::Own(own) = Metadata::find(&text, partition.partition, offset) {
                 earliest = [earliest, own.partitions_at_start].into_iter().flatten().min();

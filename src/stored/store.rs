@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter, try_unfold};
+use futures_util::stream::{TryStreamExt as _, iter, try_unfold};
 use futures_util::{Stream, future};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -111,7 +111,8 @@ mod tests {
     fn given_keys_then_those_with_a_uuid_may_be_files() {
         assert!(has_uuid("a/orders_12-messages_3ac93d9f-271d-57c4-aab8-65f109857053.avro"));
         assert!(has_uuid("3ac93d9f-271d-57c4-aab8-65f109857053"));
-        for key in ["", "a/b.avro", "3ac93d9f-271d-57c4-aab8-65f10985705", "3ac93d9f_271d-57c4-aab8-65f109857053"]
+        for key in
+            ["", "a/b.avro", "3ac93d9f-271d-57c4-aab8-65f10985705", "3ac93d9f_271d-57c4-aab8-65f109857053"]
         {
             assert!(!has_uuid(key), "{key}");
         }

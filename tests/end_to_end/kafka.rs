@@ -51,6 +51,17 @@ impl<'a> Kafka<'a> {
         });
     }
 
+    /// Deletes a group with its offsets, as the brokers do when it was stopped for long. Its last member may just be
+    /// leaving.
+    pub(crate) fn delete_group(&self, group: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        wait_until(&format!("the group {group} to be deleted"), || {
+            let deleted = runtime.block_on(admin.delete_groups(&[group], &AdminOptions::new())).unwrap();
+            deleted.iter().all(Result::is_ok)
+        });
+    }
+
     /// Deletes the records before `offset`, as retention does.
     pub(crate) fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();

@@ -15,6 +15,7 @@ use libtest_mimic::{Arguments, Trial};
 use crate::sink_conformance::S3TestStore;
 use crate::stack::Stack;
 
+mod auditing;
 mod dead_letters;
 mod demo;
 mod event;
@@ -30,6 +31,7 @@ mod scene;
 mod settings;
 mod sink_conformance;
 mod stack;
+mod starting;
 mod stopping;
 mod storing;
 mod subscribing;
@@ -67,7 +69,9 @@ fn main() -> ExitCode {
         lag::TESTS,
         subscribing::TESTS,
         rebalancing::TESTS,
+        auditing::TESTS,
         taking_over::TESTS,
+        starting::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));

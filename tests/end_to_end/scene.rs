@@ -56,6 +56,11 @@ impl<'a> Scene<'a> {
         files::in_bucket(self.stack, &self.stack.bucket, &self.name)
     }
 
+    /// Deletes an object of the stack's bucket.
+    pub(crate) fn delete(&self, key: &str) {
+        self.stack.delete_object(&self.stack.bucket, key);
+    }
+
     /// The stored files must hold just these events, each once, in the right places.
     pub(crate) fn assert_stored(&mut self, produced: &[Produced]) {
         let files = self.files();

@@ -79,6 +79,11 @@ impl Stack {
     pub(crate) fn create_bucket(&self, bucket: &str) {
         let _nothing: Vec<Value> = self.lines_of("create_bucket.py", &[bucket]);
     }
+
+    /// Deletes an object.
+    pub(crate) fn delete_object(&self, bucket: &str, key: &str) {
+        let _nothing: Vec<Value> = self.lines_of("delete_object.py", &[bucket, key]);
+    }
 }
 
 /// What the lines (JSON) say that a program prints.

@@ -53,6 +53,13 @@ impl Settings {
         self
     }
 
+    /// `valve` with these settings and arguments, ready to be started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_valve"));
+        command.args(arguments).env_clear().envs(&self.0).stdin(Stdio::null());
+        command
+    }
+
     /// The same without a setting.
     pub(crate) fn without(mut self, variable: &str) -> Self {
         self.0.remove(variable);
@@ -75,15 +82,8 @@ impl Valve {
 
     /// `valve` with other arguments
     pub(crate) fn start(arguments: &[&str], settings: &Settings) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_valve"))
-            .args(arguments)
-            .env_clear()
-            .envs(&settings.0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            settings.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().unwrap(), Arc::clone(&output));
         collect(child.stderr.take().unwrap(), Arc::clone(&output));

@@ -1,16 +1,27 @@
 //! What a valve does to one partition, step by step, as the protocol says: the files that it leaves in the store, and
 //! the metadata that it commits.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::core::intent::{Coverage, Intent, Layout, Metadata, Place};
-use crate::core::layout::{DEFAULT_KEY, Granularity, Hour, NullPolicy};
+use crate::core::layout::{DEFAULT_KEY, FilePlace, Granularity, Hour, KeyTemplate, NullPolicy};
 use crate::sink::Digest;
 use crate::stored::{ListedFile, Part, StoredFile, Totals};
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
 pub(super) const PARTITION: i32 = 3;
 pub(super) const TOPIC_ID: u128 = 77;
+/// What every key begins with.
+pub(super) const PREFIX: &str = "p";
+
+/// The hour of a batch's nth file, from 2024-01-01T00 on.
+fn hour(index: usize) -> Hour {
+    Hour(473_352 + i64::try_from(index).expect("a small number"))
+}
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -31,6 +42,8 @@ pub(super) struct History {
     pub(super) steps: Vec<Step>,
     pub(super) files: Vec<StoredFile>,
     pub(super) committed: Metadata,
+    /// The encoded metadata of each promise, by its digest.
+    pub(super) promises: BTreeMap<u128, String>,
 }
 
 pub(super) fn history() -> impl Strategy<Value = History> {
@@ -64,7 +77,8 @@ pub(super) fn play(origin: i64, steps: Vec<Step>, rotate: usize) -> History {
         coverage: Coverage::starting(origin),
         intent: None,
     };
-    let mut history = History { steps: steps.clone(), files: Vec::new(), committed };
+    let mut history =
+        History { steps: steps.clone(), files: Vec::new(), committed, promises: BTreeMap::new() };
     steps.iter().for_each(|step| history.step(step));
     let rotate = rotate.checked_rem(history.files.len()).unwrap_or(0);
     history.files.rotate_left(rotate);
@@ -102,20 +116,17 @@ impl History {
     fn batch(&mut self, rows: &[u64], counts: [u64; 3]) {
         let [dead_letters, skipped, empty] = counts;
         let end = self.behind(rows.iter().sum::<u64>() + dead_letters + skipped + empty);
-        let coverage = &mut self.committed.coverage;
-        coverage.dead_letters += dead_letters;
-        coverage.skipped += skipped;
-        coverage.empty += empty;
-        let cover = coverage.clone();
-        if !rows.is_empty() {
-            *coverage = Coverage {
-                lost: cover.lost.clone(),
-                released: cover.released.clone(),
-                ..Coverage::starting(end)
-            };
-            let files = self.files_of(rows, end, cover);
+        let mut cover = self.committed.coverage.clone();
+        cover.dead_letters += dead_letters;
+        cover.skipped += skipped;
+        cover.empty += empty;
+        self.committed.coverage = if rows.is_empty() {
+            cover
+        } else {
+            let files = self.files_of(rows, end, cover.clone());
             self.files.extend(files);
-        }
+            Coverage { lost: cover.lost, released: cover.released, ..Coverage::starting(end) }
+        };
         self.committed.first = end;
     }
 
@@ -123,9 +134,18 @@ impl History {
         Offset(self.committed.first.0 + i64::try_from(offsets).expect("a small number"))
     }
 
-    fn files_of(&self, rows: &[u64], end: Offset, cover: Coverage) -> Vec<StoredFile> {
+    /// The files of a batch that is promised now, and whose cover comes to `cover`.
+    fn files_of(&mut self, rows: &[u64], end: Offset, cover: Coverage) -> Vec<StoredFile> {
         let first = self.committed.first;
-        let key = |index: usize| format!("p/orders/hour={index:02}/{first}-{end}.avro");
+        let promise = Metadata { intent: Some(intent(end)), ..self.committed.clone() }.encode();
+        let digest_of_promise = xxh3_128(promise.as_bytes());
+        self.promises.insert(digest_of_promise, promise);
+        let template: KeyTemplate = DEFAULT_KEY.parse().expect("the default is one");
+        let key = |index: usize| {
+            let uuid = Uuid::from_u128(digest_of_promise.wrapping_add(index as u128));
+            let place = FilePlace { topic: "orders", hour: hour(index), count: rows[index], uuid };
+            template.key(PREFIX, &place)
+        };
         let digest = |index: usize| Digest((first.0 as u128) << 8 | index as u128);
         let list =
             |(index, rows): (usize, &u64)| ListedFile { key: key(index), rows: *rows, digest: digest(index) };
@@ -146,8 +166,8 @@ impl History {
             first,
             end,
             covered_from: cover.from,
-            promise: end.0 as u128,
-            hour: Hour(index as i64),
+            promise: digest_of_promise,
+            hour: hour(index),
             schema: SchemaId(1),
             rows: file.rows,
             digest: file.digest,

@@ -52,7 +52,12 @@ impl Decompressor {
 }
 
 /// Snappy, with the CRC-32 of what it was behind it (Avro specification, "snappy").
-fn unsnap(decoder: &mut snap::raw::Decoder, block: &[u8], limit: usize, output: &mut Vec<u8>) -> Option<usize> {
+fn unsnap(
+    decoder: &mut snap::raw::Decoder,
+    block: &[u8],
+    limit: usize,
+    output: &mut Vec<u8>,
+) -> Option<usize> {
     let (compressed, checksum) = block.split_last_chunk::<4>()?;
     make_room(output, snap::raw::decompress_len(compressed).ok()?, limit)?;
     let len = decoder.decompress(compressed, output).ok()?;

@@ -75,6 +75,9 @@ impl Partition {
 
     /// Begins with what is promised, if anything is.
     fn go(&mut self, step: &mut Step<'_>) {
+        if self.heard.take().is_some_and(|id| is_recreated(&self.committed, Some(id))) {
+            return self.recreated(step);
+        }
         let Some(intent) = &self.committed.intent else { return self.begin(step) };
         let batch = step.ids.batch();
         self.sealed.push_back(SealedBatch::promised(batch, self.committed.first, intent));
@@ -124,7 +127,9 @@ impl Partition {
     pub(in crate::core) fn topic_id(&mut self, id: u128, step: &mut Step<'_>) {
         let unsettled =
             matches!(self.standing, Standing::Resolving(_) | Standing::Starting(..) | Standing::Held);
-        if !unsettled && is_recreated(&self.committed, Some(id)) {
+        if unsettled {
+            self.heard = Some(id);
+        } else if is_recreated(&self.committed, Some(id)) {
             self.recreated(step);
         }
     }

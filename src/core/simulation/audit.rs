@@ -25,7 +25,8 @@ impl World {
             }
             let searched = self.mutation == Some(Mutation::AuditWithoutOrigin) || self.draw.one_in(8);
             if searched && !self.misses_the_first(partition, files) {
-                return self.blame(format!("the audit of partition {partition} doesn't miss its first files"));
+                return self
+                    .blame(format!("the audit of partition {partition} doesn't miss its first files"));
             }
         }
     }
@@ -62,8 +63,12 @@ impl World {
             Committed::Own(own) => record.topic_id == own.topic_id.map(|id| format!("{id:032x}")),
             _ => false,
         };
-        let question =
-            Question { partition: self.names[partition].clone(), topic_id: Some(id), committed: committed.clone(), files };
+        let question = Question {
+            partition: self.names[partition].clone(),
+            topic_id: Some(id),
+            committed: committed.clone(),
+            files,
+        };
         let records = prove(question, &Scope::All);
         let wrong = records.iter().filter(current).find(|record| record.verdict() == Verdict::Wrong)?;
         Some(format!("{:?} of {:?}", wrong.findings, self.committed(partition)))

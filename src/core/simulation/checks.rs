@@ -56,7 +56,9 @@ impl World {
         // Invariant 1, for what was not committed before.
         let records = (before.offset..commit.offset.0).filter_map(|offset| log.ever_at(offset));
         let mut missing = records.filter(|uid| !self.is_accounted(&self.records[*uid as usize], own));
-        missing.next().map(|uid| format!("record {uid} is nowhere: {:?} (invariant 1)", self.records[uid as usize]))
+        missing
+            .next()
+            .map(|uid| format!("record {uid} is nowhere: {:?} (invariant 1)", self.records[uid as usize]))
     }
 
     fn is_durable(&self, record: &Record) -> bool {
@@ -102,8 +104,8 @@ impl World {
         let log = self.log(partition);
         let Some(committed) = &self.offsets[partition] else {
             let mut objects = self.store.objects.values();
-            let has_files = objects
-                .any(|object| object.key.partition == partition && object.topic_id == log.topic_id);
+            let has_files =
+                objects.any(|object| object.key.partition == partition && object.topic_id == log.topic_id);
             // From the files' end it goes on as from an offset.
             return has_files && (start != Start::Stored || self.disturbed[partition]);
         };

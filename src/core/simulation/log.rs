@@ -111,9 +111,8 @@ pub(super) fn any_kind(draw: &mut Draw) -> Kind {
         1 => Kind::Bad,
         2 => Kind::Row { hour: 30, schema: LATE },
         3 if draw.one_in(2) => Kind::Row { hour: 30, schema: NEVER },
-        other => Kind::Row {
-            hour: [30, 31, 49, 30][other % 4],
-            schema: SchemaId(1 + u32::from(draw.one_in(3))),
-        },
+        other => {
+            Kind::Row { hour: [30, 31, 49, 30][other % 4], schema: SchemaId(1 + u32::from(draw.one_in(3))) }
+        }
     }
 }

@@ -56,7 +56,7 @@ pub(super) const TROUBLES: [Trouble; 18] = [
 ];
 
 /// Troubles of processes, of the network, of the log, of the rest.
-const PROCESSES: [u32; 18] = [4, 4, 4, 4, 3, 1, 1, 0, 0, 0, 0, 0, 1, 1, 2, 1, 0, 4];
+const PROCESSES: [u32; 18] = [4, 4, 6, 6, 4, 1, 1, 0, 0, 0, 0, 0, 1, 1, 2, 1, 0, 4];
 const NETWORK: [u32; 18] = [1, 1, 1, 1, 1, 6, 6, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 4];
 const LOG: [u32; 18] = [1, 1, 2, 2, 1, 1, 1, 5, 2, 2, 2, 1, 0, 1, 1, 0, 3, 3];
 const SETTINGS: [u32; 18] = [0, 0, 4, 4, 0, 1, 1, 1, 0, 0, 0, 0, 2, 2, 3, 1, 0, 2];
@@ -110,14 +110,15 @@ impl Mix {
         } else {
             (!draw.one_in(4)).then_some(Start::Earliest)
         };
-        let out_of_range = [Some(OutOfRange::Earliest), Some(OutOfRange::Latest), Some(OutOfRange::Fail), None];
+        let out_of_range =
+            [Some(OutOfRange::Earliest), Some(OutOfRange::Latest), Some(OutOfRange::Fail), None];
         Self {
             partitions: 1 + draw.below(2),
             processes: 1 + draw.below(3),
             turns: [25, 45, 45, 90][draw.below(4)],
             trouble: [4, 7, 12, 25][draw.below(4)],
             weights,
-            neglected: draw.below(24),
+            neglected: draw.below(26),
             burst: draw.between(1, 7),
             gaps: [0, 8, 3][draw.below(3)],
             moves: draw.between(1, 4),
@@ -137,7 +138,8 @@ impl Mix {
 
     /// What remains of a mix when the world is healed.
     pub(super) fn heal(&mut self) {
-        (self.neglected, self.loses_answers, self.refuses, self.dawdles, self.moves) = (usize::MAX, 0, 0, 0, 0);
+        (self.neglected, self.loses_answers, self.refuses, self.dawdles, self.moves) =
+            (usize::MAX, 0, 0, 0, 0);
     }
 
     /// The settings of a process that starts now, and how wrong its clock is.
@@ -145,9 +147,9 @@ impl Mix {
         let bits = if self.changes_layout { draw.bits() } else { self.layout };
         let layout = layout(bits);
         let start = self.start.unwrap_or([Start::Earliest, Start::Stored][draw.below(2)]);
-        let out_of_range = self.out_of_range.unwrap_or(
-            [OutOfRange::Earliest, OutOfRange::Latest, OutOfRange::Fail][draw.below(3)],
-        );
+        let out_of_range = self
+            .out_of_range
+            .unwrap_or([OutOfRange::Earliest, OutOfRange::Latest, OutOfRange::Fail][draw.below(3)]);
         let processing = (layout.timestamp[0] == "processing").then_some(layout.granularity);
         let batch = BatchLimits {
             max_records: draw.between(2, 8),

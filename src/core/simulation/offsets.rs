@@ -179,7 +179,8 @@ impl World {
     fn facts(&self, me: usize, partition: usize) -> Facts {
         let log = self.log(partition);
         let committed = self.offsets[partition].as_ref();
-        let at_start = self.offsets.iter().flatten().filter_map(|of| of.own.as_ref()?.partitions_at_start).min();
+        let at_start =
+            self.offsets.iter().flatten().filter_map(|of| of.own.as_ref()?.partitions_at_start).min();
         let start = self.processes[me].policy.start;
         Facts {
             committed: committed.map(|of| (Offset(of.offset), of.text.clone())),
@@ -189,7 +190,11 @@ impl World {
             partitions: self.names.len() as u32,
             partitions_at_start: at_start.filter(|_| start == Start::Latest),
             // Of each partition by itself: others of the topic may have begun again already.
-            stored: if committed.is_none() { self.stored_before(partition, start == Start::Stored) } else { Stored::NotAsked },
+            stored: if committed.is_none() {
+                self.stored_before(partition, start == Start::Stored)
+            } else {
+                Stored::NotAsked
+            },
         }
     }
 }

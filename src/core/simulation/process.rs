@@ -78,6 +78,8 @@ pub(super) struct Process {
     pub(super) knows_late: bool,
     /// The partitions whose assignment the core was told of and that it hasn't given up.
     pub(super) entrusted: BTreeSet<usize>,
+    /// Answers about what was abandoned meanwhile.
+    pub(super) late: Vec<Event>,
     /// [`Mutation::ShortenedByShutdown`]: where promised batches end now, by their ends.
     pub(super) cut: BTreeMap<(usize, i64), i64>,
 }
@@ -114,6 +116,7 @@ impl Process {
             topic_ids: BTreeMap::new(),
             knows_late: false,
             entrusted: BTreeSet::new(),
+            late: Vec::new(),
             cut: BTreeMap::new(),
         }
     }
@@ -122,13 +125,34 @@ impl Process {
         !self.frozen && !self.ended
     }
 
-    /// Drops everything in memory of `partition`.
-    fn abandon(&mut self, partition: usize) {
+    /// Drops everything in memory of `partition`. With `answered`, what it was about to say of it was said already, and is
+    /// yet to be heard.
+    fn abandon(&mut self, partition: usize, name: &TopicPartition, answered: bool) {
+        if answered {
+            self.answer_late(partition, name);
+        }
         self.forget(partition);
         self.closing.retain(|(of, _)| *of != partition);
         self.closed.retain(|(of, _)| *of != partition);
         self.remakes.retain(|(of, _)| *of != partition);
         self.jobs.retain(|job| job.partition != partition);
+    }
+
+    fn answer_late(&mut self, partition: usize, name: &TopicPartition) {
+        let asks = self.asks.iter_mut().filter(|ask| ask.partition == partition);
+        let resolved = asks.filter_map(|ask| Some((ask.ticket, ask.facts.take()?)));
+        let resolved =
+            resolved.map(|(ticket, facts)| Event::Resolved { partition: name.clone(), ticket, facts });
+        self.late.extend(resolved);
+        let closing = self.closing.iter().filter(|(of, _)| *of == partition);
+        let closed = closing.map(|(_, work)| Event::Closed {
+            partition: name.clone(),
+            batch: work.batch,
+            outcome: work.outcome(),
+        });
+        self.late.extend(closed);
+        let jobs = self.jobs.iter().filter(|job| job.partition == partition);
+        self.late.extend(jobs.map(|job| Event::Published { partition: name.clone(), batch: job.batch }));
     }
 
     fn forget(&mut self, partition: usize) {
@@ -190,8 +214,8 @@ impl World {
                 process.held.remove(&of(&name));
             }
             Action::Pause(name) | Action::Resume(name) if !process.held.contains_key(&of(&name)) => {}
-            Action::Pause(name) => process.held.get_mut(&of(&name)).unwrap().paused = true,
-            Action::Resume(name) => process.held.get_mut(&of(&name)).unwrap().paused = false,
+            Action::Pause(name) => self.set_paused(me, of(&name), true),
+            Action::Resume(name) => self.set_paused(me, of(&name), false),
             Action::Seal { partition, batch, .. } => self.seal(me, of(&partition), batch),
             Action::Remake(remake) => {
                 self.seen_takeover(of(&remake.partition));
@@ -201,7 +225,10 @@ impl World {
             Action::Finish { partition, batch, outcome, records } => {
                 self.finished(me, of(&partition), batch, &outcome, records);
             }
-            Action::Abandon(name) => process.abandon(of(&name)),
+            Action::Abandon(name) => {
+                let answered = self.draw.one_in(4);
+                process.abandon(of(&name), &name, answered);
+            }
             Action::ReportLost { .. } => self.seen.lost_reported += 1,
             Action::Hold(name, Some(reason)) => {
                 process.holds.insert(of(&name), reason);
@@ -265,6 +292,21 @@ impl World {
         self.processes[me].unsent.push((partition, commit));
     }
 
+    fn set_paused(&mut self, me: usize, partition: usize, paused: bool) {
+        let held = self.processes[me].held.get_mut(&partition).unwrap();
+        if std::mem::replace(&mut held.paused, paused) == paused {
+            self.blame(format!("partition {partition} is paused or resumed twice"));
+        }
+    }
+
+    /// An answer about something that is abandoned is heard.
+    pub(super) fn hear_late(&mut self, me: usize) -> bool {
+        let Some(event) = self.processes[me].late.pop() else { return false };
+        self.seen.late_answers += 1;
+        self.event(me, event);
+        true
+    }
+
     fn consume(&mut self, me: usize, partition: usize, offset: Offset) {
         // The client reads the topic that was found when it was resolved: by its id.
         let topic_id = self.processes[me].topic_ids.get(&partition).copied().unwrap_or_default();
@@ -277,7 +319,9 @@ impl World {
         let held = process.held.get_mut(&partition);
         let work = held.and_then(|held| held.work.take_if(|work| work.batch == batch));
         let layout = Rc::clone(&process.layout);
-        process.closing.push((partition, work.unwrap_or_else(|| Work::new(batch, now.wall, layout, Vec::new()))));
+        process
+            .closing
+            .push((partition, work.unwrap_or_else(|| Work::new(batch, now.wall, layout, Vec::new()))));
     }
 
     /// The registry answers what `me` waits for, or not.

@@ -129,8 +129,11 @@ impl World {
         let Some((partition, remake)) = self.processes[me].remakes.first().cloned() else { return false };
         let Some(intent) = &remake.promise.intent else { return false };
         let first = remake.promise.first.0;
-        let unknown =
-            if self.mutation == Some(Mutation::UnknownTwice) { Vec::new() } else { intent.unknown_ids.clone() };
+        let unknown = if self.mutation == Some(Mutation::UnknownTwice) {
+            Vec::new()
+        } else {
+            intent.unknown_ids.clone()
+        };
         let layout = Rc::new(intent.layout.clone());
         if *layout != *self.processes[me].layout {
             self.seen.other_layouts += 1;
@@ -355,7 +358,10 @@ impl World {
         self.processes[me].jobs.retain(|job| job.partition != partition || job.batch != batch);
         self.seen.batches += 1;
         if outcome.records() != records {
-            self.blame(format!("{records} records were read and {} dealt with (invariant 5)", outcome.records()));
+            self.blame(format!(
+                "{records} records were read and {} dealt with (invariant 5)",
+                outcome.records()
+            ));
         }
     }
 }

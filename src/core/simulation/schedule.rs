@@ -9,7 +9,7 @@ use super::world::World;
 use crate::core::Event;
 
 /// The kinds of work of one process.
-const KINDS: usize = 12;
+const KINDS: usize = 13;
 
 impl World {
     /// Runs the whole schedule, until something is wrong.
@@ -101,6 +101,7 @@ impl World {
             8 => self.report_position(me),
             9 => self.learn(me),
             10 => self.join(me),
+            11 => self.hear_late(me),
             _ => self.notice(me),
         }
     }

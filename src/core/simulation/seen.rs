@@ -36,6 +36,7 @@ counters! {
     zombies at least 1_000,
     fenced at least 1_000,
     late_puts at least 1_000,
+    late_answers at least 1_000,
     equal_puts at least 1_000,
     failed_puts at least 1_000,
     unanswered at least 1_000,

@@ -118,9 +118,10 @@ impl World {
 
     /// Invariant 3: the rows follow from the records and the intent.
     fn check_rows(&mut self, object: &Object) {
-        let sorted = object.rows.windows(2).all(|pair| {
-            self.records[pair[0] as usize].offset < self.records[pair[1] as usize].offset
-        });
+        let sorted = object
+            .rows
+            .windows(2)
+            .all(|pair| self.records[pair[0] as usize].offset < self.records[pair[1] as usize].offset);
         let (first, end) = object.range;
         let inside = object.rows.iter().all(|uid| {
             let record = &self.records[*uid as usize];

@@ -185,7 +185,11 @@ impl World {
             let process = &self.processes[me];
             let Some(held) = process.held.get(&partition) else { continue };
             let reads = held.topic_id == topic_id && (low..=high).contains(&held.position) && !held.paused;
-            if !reads || held.waiting.is_some() || held.unknown.is_some() || !process.lane.takes(&self.names[partition]) {
+            if !reads
+                || held.waiting.is_some()
+                || held.unknown.is_some()
+                || !process.lane.takes(&self.names[partition])
+            {
                 continue;
             }
             self.skip_gaps(me, partition);

@@ -139,8 +139,7 @@ impl World {
             log.entries.push((!gap).then_some(uid));
             log.longest = log.longest.max(log.high());
             if !gap {
-                let record =
-                    Record { kind, offset, topic_id, stored: 0, letters: 0, gone: false, hidden };
+                let record = Record { kind, offset, topic_id, stored: 0, letters: 0, gone: false, hidden };
                 self.records.push(record);
             }
         }

@@ -155,20 +155,20 @@ fn given_files_are_stored_and_the_offsets_are_forgotten_then_it_does_not_start_o
     assert!(is_held(&rig.resolve(&p(0), ticket, Facts { stored: Stored::Files, ..log(0, 100) })));
 }
 
-fn stored_start(complete: bool) -> (Rig, Vec<Action>) {
+fn stored_start(complete: bool, dead_letters: bool) -> (Rig, Vec<Action>) {
     let mut settings = settings();
     settings.start.start = Start::Stored;
     let mut rig = Rig::with(settings);
     let ticket = rig.assign(&p(0));
     let metadata = promised(7).committed.unwrap().1;
-    let facts = Facts { stored: Stored::Last { metadata, complete }, ..log(0, 100) };
+    let facts = Facts { stored: Stored::Last { metadata, complete, dead_letters }, ..log(0, 100) };
     let actions = rig.resolve(&p(0), ticket, facts);
     (rig, actions)
 }
 
 #[test]
 fn given_start_stored_and_a_complete_last_batch_then_it_goes_on_where_the_batch_ends() {
-    let (_, actions) = stored_start(true);
+    let (_, actions) = stored_start(true, false);
     let start = commit(&actions).unwrap();
     let metadata = metadata(&start);
     assert_eq!((start.offset, metadata.origin, metadata.coverage.from), (Offset(20), Offset(0), Offset(20)));
@@ -177,12 +177,13 @@ fn given_start_stored_and_a_complete_last_batch_then_it_goes_on_where_the_batch_
 
 #[test]
 fn given_start_stored_and_a_last_batch_that_lacks_files_then_it_is_promised_again_and_made() {
-    let (mut rig, actions) = stored_start(false);
-    let promise = commit(&actions).unwrap();
-    assert_eq!(
-        (promise.offset, Some(promise.metadata)),
-        (Offset(10), promised(7).committed.map(|(_, text)| text))
-    );
-    let actions = rig.accept(&p(0));
-    assert!(matches!(actions.as_slice(), [Action::Remake(_)]), "{actions:?}");
+    // That its files are there doesn't say that its dead letters are.
+    for (complete, dead_letters) in [(false, false), (true, true)] {
+        let (mut rig, actions) = stored_start(complete, dead_letters);
+        let promise = commit(&actions).unwrap();
+        let text = promised(7).committed.map(|(_, text)| text);
+        assert_eq!((promise.offset, Some(promise.metadata)), (Offset(10), text));
+        let actions = rig.accept(&p(0));
+        assert!(matches!(actions.as_slice(), [Action::Remake(_)]), "{actions:?}");
+    }
 }

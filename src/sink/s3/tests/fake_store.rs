@@ -39,6 +39,8 @@ pub(super) enum Answer {
     Silence,
     /// Status 200 and then not all of the body that was announced.
     Stalls,
+    /// Status 200, the beginning of a body, and its end after this time.
+    Late(&'static str, Duration, &'static str),
 }
 pub(super) use Answer::{Done, DoneBut, Found, Refused, Silence, Text, Together};
 
@@ -214,6 +216,14 @@ async fn respond(seen: &Seen, answer: Answer) -> Response {
         Answer::Stalls => {
             let some = stream::iter([Ok::<_, fmt::Error>(Bytes::from_static(b"some"))]);
             response.body(HttpBody::from_stream(some.chain(stream::pending())))
+        }
+        Answer::Late(begin, time, end) => {
+            let end = stream::once(async move {
+                tokio::time::sleep(time).await;
+                Ok(Bytes::from(end))
+            });
+            let begin = stream::iter([Ok::<_, fmt::Error>(Bytes::from(begin))]);
+            response.body(HttpBody::from_stream(begin.chain(end)))
         }
         Silence => std::future::pending().await,
     }

@@ -1,5 +1,7 @@
 //! How a body goes up in parts. What refusals mean for it is in `conditional.rs`.
 
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
+
 use super::fake_store::{Answer, Done, DoneBut, FakeStore, Found, OURS, Refused, Text, Together, reason};
 use super::*;
 
@@ -126,6 +128,22 @@ async fn given_blanks_before_the_answer_then_its_end_decides() {
     let script = [("complete if absent", slowly(there)), ("look up", Done), ("look up", Found(Some(OURS)))];
     let store = FakeStore::in_turn(script).await;
     assert_eq!(store.put_in_parts().await.unwrap(), Stored::AlreadyThere);
+}
+
+#[tokio::test]
+async fn given_a_store_that_is_silent_between_blanks_then_the_completion_is_waited_for() {
+    let begin = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n ";
+    let end = "<CompleteMultipartUploadResult><Key>a</Key></CompleteMultipartUploadResult>";
+    let late = Answer::Late(begin, Duration::from_secs(5), end);
+    let mut store = FakeStore::in_turn([("complete if absent", late)]).await;
+    // With the client's own 20 s this would have to take longer.
+    let stalled = StalledStreamProtectionConfig::enabled()
+        .upload_enabled(false)
+        .grace_period(Duration::from_secs(1))
+        .build();
+    let config = store.sink.client.config().to_builder().stalled_stream_protection(stalled);
+    store.sink.client = Client::from_conf(config.build());
+    assert_eq!(store.put_in_parts().await.unwrap(), Stored::Created);
 }
 
 #[tokio::test]

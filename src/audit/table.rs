@@ -1,0 +1,168 @@
+//! A report for people: a line per partition, then what was found, what is on record, and the verdict.
+
+use std::fmt::{self, Display, Write as _};
+
+use super::ranges::Range;
+use super::report::{Record, Report, Verdict};
+
+/// A report as text.
+pub(crate) struct Table<'a>(pub(crate) &'a Report);
+
+const HEADINGS: [&str; 9] =
+    ["partition", "from", "to", "batches", "files", "rows", "dead letters", "skipped", "empty"];
+
+impl Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        if !report.records.is_empty() {
+            write_lines(f, &report.records)?;
+        }
+        for record in &report.records {
+            write_details(f, record)?;
+        }
+        for finding in &report.findings {
+            writeln!(f, "{finding}")?;
+        }
+        for note in &report.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        write_verdict(f, report)
+    }
+}
+
+/// The partition of a record.
+fn name(record: &Record) -> String {
+    format!("{}[{}]", record.topic, record.partition)
+}
+
+fn write_lines(f: &mut fmt::Formatter<'_>, records: &[Record]) -> fmt::Result {
+    let rows: Vec<[String; 9]> = records.iter().map(line).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([HEADINGS[column].len()]).max().unwrap_or_default()
+    };
+    let widths: [usize; 9] = std::array::from_fn(width);
+    let headings = HEADINGS.map(str::to_owned);
+    for row in [&headings].into_iter().chain(&rows) {
+        let mut line = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(widths).skip(1) {
+            write!(line, "  {cell:>width$}")?;
+        }
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn line(record: &Record) -> [String; 9] {
+    let offset = |offset: Option<crate::types::Offset>| {
+        offset.map_or_else(|| "unknown".to_owned(), |offset| offset.to_string())
+    };
+    let counts =
+        [record.batches, record.files, record.rows, record.dead_letters, record.skipped, record.empty];
+    let [batches, files, rows, dead_letters, skipped, empty] = counts.map(|count| count.to_string());
+    let (from, to) = (offset(record.origin), offset(record.committed));
+    [name(record), from, to, batches, files, rows, dead_letters, skipped, empty]
+}
+
+fn write_details(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
+    let name = name(record);
+    for finding in &record.findings {
+        writeln!(f, "{name}: {finding}")?;
+    }
+    for range in &record.lost {
+        writeln!(f, "{name}: lost before it was read: {}", Shown(*range))?;
+    }
+    for mark in &record.released {
+        let range = Shown((mark.first, mark.end));
+        writeln!(f, "{name}: released without proof: {range}, {} files with {} rows", mark.files, mark.rows)?;
+    }
+    if let Some(range) = record.promised {
+        writeln!(f, "{name}: promised and not committed yet: {}", Shown(range))?;
+    }
+    if record.pending_files > 0 {
+        writeln!(
+            f,
+            "{name}: {} files of batches that aren't committed yet, not counted",
+            record.pending_files
+        )?;
+    }
+    if record.earlier_files > 0 {
+        writeln!(f, "{name}: {} files from before the record begins, not counted", record.earlier_files)?;
+    }
+    for note in &record.notes {
+        let id = record.topic_id.as_deref().unwrap_or("unknown");
+        writeln!(f, "{name} (topic id {id}): {note}")?;
+    }
+    Ok(())
+}
+
+/// A range with its length.
+struct Shown(Range);
+
+impl Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, end) = self.0;
+        write!(f, "[{first}, {end}), {} offsets", first.distance_to(end))
+    }
+}
+
+fn write_verdict(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+    let partitions = report.records.len();
+    let findings =
+        report.findings.len() + report.records.iter().map(|record| record.findings.len()).sum::<usize>();
+    match report.verdict() {
+        _ if findings > 0 => writeln!(f, "NOT PROVEN: {findings} findings in {partitions} partitions"),
+        Verdict::OnRecord => writeln!(
+            f,
+            "ON RECORD: every offset of {partitions} partitions is accounted for, but some as lost or released"
+        ),
+        _ if report.is_partial => writeln!(f, "CONSISTENT: what was looked at fits together"),
+        _ => writeln!(f, "PROVEN: every offset of {partitions} partitions is covered exactly once"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::report::{Finding, Released};
+    use crate::types::Offset;
+
+    fn record(partition: i32) -> Record {
+        Record {
+            topic: "orders".to_owned(),
+            partition,
+            origin: Some(Offset(0)),
+            committed: Some(Offset(120)),
+            batches: 2,
+            files: 3,
+            rows: 118,
+            dead_letters: 2,
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn given_a_clean_report_then_it_is_a_table_and_a_verdict() {
+        let report = Report { records: vec![record(0), record(11)], ..Report::default() };
+        let expected = "\
+partition   from   to  batches  files  rows  dead letters  skipped  empty
+orders[0]      0  120        2      3   118             2        0      0
+orders[11]     0  120        2      3   118             2        0      0
+PROVEN: every offset of 2 partitions is covered exactly once
+";
+        assert_eq!(Table(&report).to_string(), expected);
+    }
+
+    #[test]
+    fn given_findings_and_marks_then_each_has_a_line_that_names_its_partition() {
+        let mut wrong = record(3);
+        wrong.findings.push(Finding::Gap { first: Offset(5), end: Offset(9) });
+        wrong.released.push(Released { first: Offset(20), end: Offset(30), files: 1, rows: 4 });
+        let text = Table(&Report { records: vec![wrong], ..Report::default() }).to_string();
+        assert!(text.contains("orders[3]: gap: nothing accounts for the offsets [5, 9)\n"), "{text}");
+        assert!(
+            text.contains("orders[3]: released without proof: [20, 30), 10 offsets, 1 files with 4 rows\n")
+        );
+        assert!(text.ends_with("NOT PROVEN: 1 findings in 1 partitions\n"), "{text}");
+    }
+}

@@ -1,0 +1,224 @@
+//! `valve audit` beside the files that a valve stored: clean after a run, and anything that is missing is named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::event::{Event, HOUR, SEVEN, orders};
+use crate::scene::Scene;
+use crate::stack::Stack;
+use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
+
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
+    given_a_run_with_everything_in_it_then_the_audit_proves_it_and_its_json_says_the_counts,
+    given_an_object_that_was_deleted_then_the_audit_names_it_and_the_code_is_1,
+    given_rows_that_were_changed_then_only_the_deep_audit_finds_them,
+    given_some_hours_then_they_are_audited_and_what_was_not_checked_is_said,
+    given_a_lost_range_then_it_is_on_record_and_the_code_is_3,
+    given_a_wrong_name_or_topic_then_nothing_is_proven,
+    given_a_topic_without_committed_offsets_then_its_files_are_not_proven,
+    given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_is_4,
+];
+
+/// What an audit said, and its exit code.
+struct Audited {
+    code: Option<i32>,
+    out: String,
+    /// On both streams.
+    text: String,
+}
+
+/// `valve audit` with further arguments.
+fn audit(settings: &Settings, arguments: &[&str]) -> Audited {
+    let output = settings.command(&[&["audit"], arguments].concat()).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let text = format!("{out}{}", String::from_utf8_lossy(&output.stderr));
+    Audited { code: output.status.code(), out, text }
+}
+
+impl Audited {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+/// The sum of a count over all partitions.
+fn sum(report: &Value, count: &str) -> u64 {
+    report["records"].as_array().unwrap().iter().map(|record| record[count].as_u64().unwrap()).sum()
+}
+
+/// Settings of a valve with files in a directory.
+fn local(scene: &Scene<'_>, directory: &Path) -> Settings {
+    let mut settings = scene.settings();
+    for variable in ["BUCKET", "ENDPOINT", "PATH_STYLE", "REGION"] {
+        settings = settings.without(&format!("VALVE_SINK__{variable}"));
+    }
+    settings.with("VALVE_SINK__TYPE", "local").with("VALVE_SINK__PATH", directory.to_str().unwrap())
+}
+
+/// All files below a directory.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect();
+    files.sort_unstable();
+    files
+}
+
+fn given_a_run_with_everything_in_it_then_the_audit_proves_it_and_its_json_says_the_counts(stack: &Stack) {
+    let mut scene = Scene::new(stack, 3);
+    let topic = scene.topic.clone();
+    let event = |id: i64| {
+        let version = usize::try_from(id % 3).unwrap() + 1;
+        Event::order(&topic, version, id, SEVEN + (id % 4) * HOUR).in_partition(id % 3)
+    };
+    scene.produce(&(0..300).map(event).collect::<Vec<_>>());
+    scene.producer.produce_raw(&topic, Some(b"no wire header"));
+    scene.producer.produce_raw(&topic, None);
+    let settings = scene.settings();
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    scene.produce(&(300..600).map(event).collect::<Vec<_>>());
+    scene.wait_committed();
+    // The audit runs beside a valve that is at work.
+    let audited = audit(&settings, &["--deep", "--json"]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    let report = audited.json();
+    assert_eq!(report["verdict"], "clean");
+    let counts = ["rows", "dead_letters", "skipped"].map(|count| sum(&report, count));
+    assert_eq!(counts, [600, 1, 1], "{report}");
+    assert_eq!(report["records"].as_array().unwrap().len(), 3);
+    valve.stop();
+
+    let audited = audit(&settings, &[]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    assert!(audited.text.contains("PROVEN"), "{}", audited.text);
+}
+
+fn given_an_object_that_was_deleted_then_the_audit_names_it_and_the_code_is_1(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    scene.produce(&orders(&scene.topic.clone(), 0..200, 1));
+    let late = |id| Event::order(&scene.topic, 1, id, SEVEN + 5 * HOUR);
+    let late: Vec<Event> = (200..210).map(late).collect();
+    scene.produce(&late);
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    let gone = scene.files().last().unwrap().key.clone();
+    scene.delete(&gone);
+
+    let audited = audit(&scene.settings(), &[]);
+    assert_eq!(audited.code, Some(1), "{}", audited.text);
+    let named = audited.text.contains(&format!("missing file: {gone}")) || audited.text.contains("gap");
+    assert!(named, "{gone}: {}", audited.text);
+    let report = audit(&scene.settings(), &["--json"]).json();
+    assert_eq!(report["verdict"], "wrong");
+    assert_eq!(report["records"][0]["findings"].as_array().unwrap().len(), 1, "{report}");
+}
+
+fn given_rows_that_were_changed_then_only_the_deep_audit_finds_them(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    scene.produce(&orders(&scene.topic.clone(), 0..50, 1));
+    let directory = tempfile::tempdir().unwrap();
+    let settings = local(&scene, directory.path()).with("VALVE_CODEC", "null");
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+    assert_eq!(audit(&settings, &["--deep"]).code, Some(0));
+
+    let file = files_below(directory.path()).remove(0);
+    let mut bytes = fs::read(&file).unwrap();
+    // The last byte before the last marker is a letter of a customer's name.
+    let at = bytes.len() - 17;
+    bytes[at] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(audit(&settings, &[]).code, Some(0));
+    let audited = audit(&settings, &["--deep"]);
+    assert_eq!(audited.code, Some(1), "{}", audited.text);
+    assert!(audited.text.contains(file.file_name().unwrap().to_str().unwrap()), "{}", audited.text);
+}
+
+fn given_some_hours_then_they_are_audited_and_what_was_not_checked_is_said(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let event = |id: i64| Event::order(&topic, 1, id, SEVEN + (id % 4) * HOUR);
+    scene.produce(&(0..100).map(event).collect::<Vec<_>>());
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+
+    let hours = ["--from", "2024-03-10T08", "--to", "2024-03-10T10"];
+    let audited = audit(&scene.settings(), &hours);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    assert!(audited.text.contains("not checked"), "{}", audited.text);
+    let gone = scene.files().into_iter().find(|file| file.key.contains("hour=09")).unwrap().key;
+    scene.delete(&gone);
+    let audited = audit(&scene.settings(), &hours);
+    assert_eq!(audited.code, Some(1), "{}", audited.text);
+    assert!(audited.text.contains(&format!("missing file: {gone}")), "{}", audited.text);
+    let others = ["--from", "2024-03-10T07", "--to", "2024-03-10T08"];
+    assert_eq!(audit(&scene.settings(), &others).code, Some(0));
+}
+
+fn given_a_lost_range_then_it_is_on_record_and_the_code_is_3(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    scene.produce(&orders(&topic, 0..50, 1));
+    let settings = scene.settings().with("VALVE_OUT_OF_RANGE", "earliest");
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+    scene.produce(&orders(&topic, 50..100, 1));
+    scene.kafka.delete_before(&topic, 0, 70);
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+
+    let audited = audit(&settings, &[]);
+    assert_eq!(audited.code, Some(3), "{}", audited.text);
+    assert!(audited.text.contains("lost before it was read: [50, 70), 20 offsets"), "{}", audited.text);
+    assert_eq!(sum(&audit(&settings, &["--json"]).json(), "rows"), 80);
+}
+
+fn given_a_wrong_name_or_topic_then_nothing_is_proven(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    assert_eq!(audit(&scene.settings(), &["--topic", &scene.topic]).code, Some(0));
+    for (settings, arguments) in [
+        (scene.settings(), ["--topic", "nothing-of-this-name"]),
+        (scene.settings().with("VALVE_NAME", "nobody"), ["--topic", &scene.topic]),
+        (scene.settings().with("VALVE_SINK__PREFIX", "nowhere"), ["--topic", &scene.topic]),
+    ] {
+        let audited = audit(&settings, &arguments);
+        assert_eq!(audited.code, Some(1), "{}", audited.text);
+    }
+}
+
+fn given_a_topic_without_committed_offsets_then_its_files_are_not_proven(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    scene.kafka.delete_group(&scene.name);
+
+    let audited = audit(&scene.settings(), &[]);
+    assert_eq!(audited.code, Some(1), "{}", audited.text);
+    assert!(audited.text.contains("the group has no committed offset"), "{}", audited.text);
+}
+
+fn given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_is_4(stack: &Stack) {
+    let scene = Scene::new(stack, 1);
+    for (variable, nowhere) in
+        [("VALVE_SINK__ENDPOINT", "http://127.0.0.1:1"), ("VALVE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")]
+    {
+        let audited = audit(&scene.settings().with(variable, nowhere), &[]);
+        assert_eq!(audited.code, Some(4), "{}", audited.text);
+        assert!(audited.text.contains("given up after"), "{}", audited.text);
+    }
+}

@@ -1,0 +1,62 @@
+//! Where a valve begins when its group's offsets are gone but its files are there.
+
+use std::time::Duration;
+
+use crate::event::{Event, HOUR, SEVEN, orders};
+use crate::patience::stays;
+use crate::scene::Scene;
+use crate::stack::Stack;
+use crate::taking_over::crash;
+use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
+
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
+    given_offsets_that_kafka_forgot_then_it_does_not_start_over_and_with_start_stored_it_goes_on,
+    given_a_last_batch_that_lacks_files_and_forgotten_offsets_then_it_is_promised_again_and_completed,
+];
+
+fn settings(scene: &Scene<'_>) -> Settings {
+    scene.settings().with("VALVE_BATCH__MAX_RECORDS", "100").with("VALVE_LANES", "1")
+}
+
+fn given_offsets_that_kafka_forgot_then_it_does_not_start_over_and_with_start_stored_it_goes_on(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 2);
+    let topic = scene.topic.clone();
+    let mut produced = scene.produce(&orders(&topic, 0..250, 2));
+    let valve = Valve::run(&settings(&scene));
+    scene.wait_committed();
+    valve.stop();
+    scene.kafka.delete_group(&scene.name);
+    produced.extend(scene.produce(&orders(&topic, 250..300, 2)));
+
+    let valve = Valve::run(&settings(&scene));
+    let reason = valve.wait_unready(&format!("held {topic}["));
+    assert!(reason.contains("start = stored"), "{reason}");
+    let nothing = || scene.kafka.committed(&scene.name, &topic) == [0, 0];
+    stays("without offsets", Duration::from_secs(1), nothing);
+    valve.stop();
+
+    let valve = Valve::run(&settings(&scene).with("VALVE_START", "stored"));
+    scene.wait_committed();
+    valve.stop();
+    scene.assert_stored(&produced);
+}
+
+fn given_a_last_batch_that_lacks_files_and_forgotten_offsets_then_it_is_promised_again_and_completed(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    // An hour apart: far more files than are stored at once.
+    let events: Vec<_> = (0..250).map(|id| Event::order(&topic, 1, id, SEVEN + id * HOUR)).collect();
+    let produced = scene.produce(&events);
+    crash(&settings(&scene), "stored:1");
+    scene.kafka.delete_group(&scene.name);
+    let valve = Valve::run(&settings(&scene).with("VALVE_START", "stored"));
+    scene.wait_committed();
+    assert!(valve.output().contains("promised before"), "nothing was made again");
+    valve.stop();
+    scene.assert_stored(&produced);
+}
