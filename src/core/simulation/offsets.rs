@@ -181,20 +181,19 @@ impl World {
         let committed = self.offsets[partition].as_ref();
         let at_start =
             self.offsets.iter().flatten().filter_map(|of| of.own.as_ref()?.partitions_at_start).min();
-        let start = self.processes[me].policy.start;
-        Facts {
+        let last = self.processes[me].policy.start == Start::Stored;
+        let mut facts = Facts {
             committed: committed.map(|of| (Offset(of.offset), of.text.clone())),
             low: Offset(log.low),
             high: Offset(log.high()),
             topic_id: Some(log.topic_id),
             partitions: self.names.len() as u32,
-            partitions_at_start: at_start.filter(|_| start == Start::Latest),
-            // Of each partition by itself: others of the topic may have begun again already.
-            stored: if committed.is_none() {
-                self.stored_before(partition, start == Start::Stored)
-            } else {
-                Stored::NotAsked
-            },
+            partitions_at_start: at_start,
+            stored: Stored::NotAsked,
+        };
+        if facts.committed.is_none() && !facts.was_added(partition as i32) {
+            facts.stored = self.stored_before(partition, last);
         }
+        facts
     }
 }

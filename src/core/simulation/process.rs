@@ -230,6 +230,7 @@ impl World {
                 process.abandon(of(&name), &name, answered);
             }
             Action::ReportLost { .. } => self.seen.lost_reported += 1,
+            Action::Fenced(..) => {}
             Action::Hold(name, Some(reason)) => {
                 process.holds.insert(of(&name), reason);
             }

@@ -120,6 +120,7 @@ impl World {
             Trouble::LateKnown => self.late_is_known = true,
             Trouble::Pressure => self.pressure = [0, 75, 90][self.draw.below(3)],
             Trouble::Refresh => self.refresh(),
+            Trouble::Grow => self.grow(),
             Trouble::Rebalance => {
                 self.rebalance(false);
             }

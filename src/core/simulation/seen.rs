@@ -49,6 +49,7 @@ counters! {
     lost_reported at least 1_000,
     recreated at least 1_000,
     expired at least 1_000,
+    grown at least 1_000,
     shortened at least 1_000,
     compacted at least 1_000,
     held_at_the_end at least 100,

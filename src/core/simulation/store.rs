@@ -141,21 +141,24 @@ impl World {
         if !last {
             return StoredBefore::Files;
         }
-        StoredBefore::Last { metadata: object.metadata.to_string(), complete: self.is_complete(object) }
+        let first = self.first_of(object);
+        let totals = first.and_then(|first| match &first.part {
+            Part::First { cover, files } => Some((cover, files)),
+            Part::Further { .. } => None,
+        });
+        StoredBefore::Last {
+            metadata: object.metadata.to_string(),
+            complete: totals
+                .is_some_and(|(_, files)| files.iter().all(|(key, _)| self.store.objects.contains_key(key))),
+            dead_letters: totals.is_none_or(|(cover, _)| cover.dead_letters > 0),
+        }
     }
 
-    /// Whether all of the object's batch is known to be done: its files are there, and it has no dead letters, which
-    /// may not have been acknowledged.
-    fn is_complete(&self, object: &Object) -> bool {
-        let first = match &object.part {
+    /// The first file of the object's batch, if it is there.
+    fn first_of<'a>(&'a self, object: &'a Object) -> Option<&'a Object> {
+        match &object.part {
             Part::First { .. } => Some(object),
             Part::Further { first } => self.store.objects.get(first).map(|first| &**first),
-        };
-        first.is_some_and(|first| match &first.part {
-            Part::First { cover, files } => {
-                cover.dead_letters == 0 && files.iter().all(|(key, _)| self.store.objects.contains_key(key))
-            }
-            Part::Further { .. } => false,
-        })
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) mutation: Option<Mutation>,
     pub(super) time: Duration,
     pub(super) names: Vec<TopicPartition>,
+    /// Those that the topic may come to have, too.
+    all_names: Vec<TopicPartition>,
     pub(super) records: Vec<Record>,
     /// By partition; the last one is the one that is there.
     pub(super) logs: Vec<Vec<Log>>,
@@ -59,6 +61,7 @@ impl World {
             mutation,
             time: Duration::ZERO,
             names: names[..partitions].to_vec(),
+            all_names: names.to_vec(),
             records: Vec::with_capacity(128),
             logs: (0..partitions).map(|_| vec![Log::new(1, low)]).collect(),
             offsets: vec![None; partitions],
@@ -194,6 +197,21 @@ impl World {
                 self.offsets[partition] = None;
             }
         }
+    }
+
+    /// The topic gets another partition.
+    pub(super) fn grow(&mut self) {
+        let Some(name) = self.all_names.get(self.names.len()).cloned() else { return };
+        self.seen.grown += 1;
+        let topic_id = self.log(0).topic_id;
+        self.names.push(name);
+        self.logs.push(vec![Log::new(topic_id, 0)]);
+        self.offsets.push(None);
+        self.promised.push(BTreeMap::new());
+        self.group.owners.push(None);
+        self.disturbed.push(false);
+        self.went_back.push(false);
+        self.group.unsettled = true;
     }
 
     /// Every process is down for a week, and the brokers forget the group's offsets.
