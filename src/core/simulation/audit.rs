@@ -16,7 +16,7 @@ impl World {
     pub(super) fn audit(&mut self) {
         for partition in 0..self.names.len() {
             // Offsets that were stored and written anew overlap: that is so, and the audit says it.
-            if self.went_back[partition] {
+            if self.went_back[partition] || self.spoiled[partition] {
                 continue;
             }
             let files = self.stored_files(partition);

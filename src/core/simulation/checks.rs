@@ -119,7 +119,7 @@ impl World {
         match &own.intent {
             Some(intent) => {
                 let gone = log.low > own.first.0 || log.high() < intent.end.0;
-                recreated || gone || log.mutilated
+                recreated || gone || log.mutilated || self.spoiled[partition]
             }
             None => !recreated && (outside || own.coverage.lost.len() >= MAX_LOST_RANGES),
         }

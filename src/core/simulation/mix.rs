@@ -33,9 +33,10 @@ pub(super) enum Trouble {
     Refresh,
     Rebalance,
     Grow,
+    Spoil,
 }
 
-pub(super) const TROUBLES: [Trouble; 19] = [
+pub(super) const TROUBLES: [Trouble; 20] = [
     Trouble::Freeze,
     Trouble::Thaw,
     Trouble::Crash,
@@ -55,14 +56,15 @@ pub(super) const TROUBLES: [Trouble; 19] = [
     Trouble::Refresh,
     Trouble::Rebalance,
     Trouble::Grow,
+    Trouble::Spoil,
 ];
 
 /// Troubles of processes, of the network, of the log, of the rest.
-const PROCESSES: [u32; 19] = [4, 4, 6, 6, 4, 1, 1, 0, 0, 0, 0, 0, 1, 1, 2, 1, 0, 4, 0];
-const NETWORK: [u32; 19] = [1, 1, 1, 1, 1, 6, 6, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 4, 0];
-const LOG: [u32; 19] = [1, 1, 2, 2, 1, 1, 1, 5, 2, 2, 2, 1, 0, 1, 1, 0, 3, 3, 1];
-const SETTINGS: [u32; 19] = [0, 0, 4, 4, 0, 1, 1, 1, 0, 0, 0, 0, 2, 2, 3, 1, 0, 2, 1];
-const CALM: [u32; 19] = [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 3, 0];
+const PROCESSES: [u32; 20] = [4, 4, 6, 6, 4, 1, 1, 0, 0, 0, 0, 0, 1, 1, 2, 1, 0, 4, 0, 0];
+const NETWORK: [u32; 20] = [1, 1, 1, 1, 1, 6, 6, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 4, 0, 1];
+const LOG: [u32; 20] = [1, 1, 2, 2, 1, 1, 1, 5, 2, 2, 2, 1, 0, 1, 1, 0, 3, 3, 1, 1];
+const SETTINGS: [u32; 20] = [0, 0, 4, 4, 0, 1, 1, 1, 0, 0, 0, 0, 2, 2, 3, 1, 0, 2, 1, 0];
+const CALM: [u32; 20] = [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 3, 0, 0];
 
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
@@ -71,7 +73,7 @@ pub(super) struct Mix {
     pub(super) turns: usize,
     /// One turn in so many is trouble.
     pub(super) trouble: u64,
-    pub(super) weights: [u32; 19],
+    pub(super) weights: [u32; 20],
     /// The kind of work that is left undone most of the time, if any.
     pub(super) neglected: usize,
     /// How many records are written at once, at most.

@@ -121,6 +121,10 @@ impl World {
             Trouble::Pressure => self.pressure = [0, 75, 90][self.draw.below(3)],
             Trouble::Refresh => self.refresh(),
             Trouble::Grow => self.grow(),
+            Trouble::Spoil if !self.store.flying.is_empty() => {
+                let index = self.draw.below(self.store.flying.len());
+                self.spoil(index);
+            }
             Trouble::Rebalance => {
                 self.rebalance(false);
             }

@@ -41,7 +41,7 @@ counters! {
     failed_puts at least 1_000,
     unanswered at least 1_000,
     unanswered_applied at least 1_000,
-    conflicts at least 0,
+    conflicts at least 100,
     crashes at least 10_000,
     left at least 1_000,
     out_of_range at least 1_000,

@@ -98,6 +98,29 @@ impl World {
         self.put_answered(reply, None);
     }
 
+    /// Something else is stored where a file on its way is to be: a cluster that was migrated under the same name, a
+    /// hand that slipped.
+    pub(super) fn spoil(&mut self, index: usize) {
+        let object = &self.store.flying[index].object;
+        let key = object.key.clone();
+        if !self.store.objects.contains_key(&key) {
+            let other = Object {
+                key: key.clone(),
+                schema: object.schema,
+                rows: Vec::new(),
+                digest: Digest(!object.digest.0),
+                topic_id: object.topic_id,
+                covered_from: object.covered_from,
+                range: object.range,
+                metadata: Rc::clone(&object.metadata),
+                part: Part::Further { first: key.clone() },
+            };
+            self.disturbed[key.partition] = true;
+            self.spoiled[key.partition] = true;
+            self.store.objects.insert(key, Rc::new(other));
+        }
+    }
+
     /// An object becomes visible.
     fn created(&mut self, object: &Rc<Object>) {
         // Invariant 2: its batch's intent was committed before, by a generation that was current.

@@ -120,6 +120,8 @@ impl World {
         let log = self.logs[partition].last().unwrap();
         let held = self.processes[me].held.get_mut(&partition).unwrap();
         while held.position < log.high() && log.at(held.position).is_none() {
+            // The record that waited for its schema is gone.
+            held.unknown = None;
             held.position += 1;
         }
         held.position < log.high()
@@ -187,7 +189,7 @@ impl World {
             let reads = held.topic_id == topic_id && (low..=high).contains(&held.position) && !held.paused;
             if !reads
                 || held.waiting.is_some()
-                || held.unknown.is_some()
+                || held.unknown.is_some() && log.at(held.position).is_some()
                 || !process.lane.takes(&self.names[partition])
             {
                 continue;

@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) disturbed: Vec<bool>,
     /// Partitions that were read again from an earlier offset on, since their logs became shorter.
     pub(super) went_back: Vec<bool>,
+    /// Partitions one of whose files can't be stored, as something else is there.
+    pub(super) spoiled: Vec<bool>,
     pub(super) seen: Seen,
     pub(super) trace: Option<Vec<String>>,
     /// The first thing that went wrong.
@@ -75,6 +77,7 @@ impl World {
             pressure: 0,
             disturbed: vec![false; partitions],
             went_back: vec![false; partitions],
+            spoiled: vec![false; partitions],
             seen: Seen::default(),
             trace: None,
             fault: None,
@@ -211,11 +214,15 @@ impl World {
         self.group.owners.push(None);
         self.disturbed.push(false);
         self.went_back.push(false);
+        self.spoiled.push(false);
         self.group.unsettled = true;
     }
 
     /// Every process is down for a week, and the brokers forget the group's offsets.
     pub(super) fn expire_offsets(&mut self) {
+        if self.spoiled.contains(&true) {
+            return;
+        }
         self.seen.expired += 1;
         for me in 0..self.processes.len() {
             self.end(me);
