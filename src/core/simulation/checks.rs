@@ -61,12 +61,13 @@ impl World {
             .map(|uid| format!("record {uid} is nowhere: {:?} (invariant 1)", self.records[uid as usize]))
     }
 
-    fn is_durable(&self, record: &Record) -> bool {
-        record.stored > 0 || record.letters > 0 || record.kind == Kind::Null && self.mix.skips_nulls
+    /// Whether it is a row, a dead letter, or what may be skipped; that just those are skipped, the counters tell.
+    fn is_durable(record: &Record) -> bool {
+        record.stored > 0 || record.letters > 0 || record.kind == Kind::Null
     }
 
     fn is_accounted(&self, record: &Record, own: &Metadata) -> bool {
-        self.is_durable(record)
+        Self::is_durable(record)
             || record.gone
             || record.hidden
             || record.offset < own.origin.0
@@ -153,7 +154,7 @@ impl World {
         for record in ever.filter(|record| record.offset < committed.offset) {
             let lost = is_lost(record.offset, &own.coverage);
             let before = record.offset < own.origin.0 && (self.mix.begins_late || record.offset < log.low);
-            if !(self.is_durable(record) || record.gone || record.hidden || lost || before) {
+            if !(Self::is_durable(record) || record.gone || record.hidden || lost || before) {
                 return Some(format!("never stored: {record:?}"));
             }
             if lost && record.stored > 0 {

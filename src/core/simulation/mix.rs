@@ -62,7 +62,7 @@ pub(super) const TROUBLES: [Trouble; 20] = [
 /// Troubles of processes, of the network, of the log, of the rest.
 const PROCESSES: [u32; 20] = [4, 4, 6, 6, 4, 1, 1, 0, 0, 0, 0, 0, 1, 1, 2, 1, 0, 4, 0, 0];
 const NETWORK: [u32; 20] = [1, 1, 1, 1, 1, 6, 6, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 4, 0, 1];
-const LOG: [u32; 20] = [1, 1, 2, 2, 1, 1, 1, 5, 2, 2, 2, 1, 0, 1, 1, 0, 3, 3, 1, 1];
+const LOG: [u32; 20] = [1, 1, 2, 2, 1, 1, 1, 5, 2, 2, 2, 3, 0, 1, 1, 0, 3, 3, 3, 1];
 const SETTINGS: [u32; 20] = [0, 0, 4, 4, 0, 1, 1, 1, 0, 0, 0, 0, 2, 2, 3, 1, 0, 2, 1, 0];
 const CALM: [u32; 20] = [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 3, 0, 0];
 
@@ -92,8 +92,6 @@ pub(super) struct Mix {
     pub(super) begins_late: bool,
     /// Another tool committed an offset before.
     pub(super) foreign: bool,
-    /// Some layout skips messages without a value.
-    pub(super) skips_nulls: bool,
     changes_layout: bool,
     start: Option<Start>,
     out_of_range: Option<OutOfRange>,
@@ -131,7 +129,6 @@ impl Mix {
             dawdles: [0, 3][draw.below(2)],
             begins_late: foreign || latest,
             foreign,
-            skips_nulls: true,
             changes_layout: kind == 3 || draw.one_in(4),
             start,
             out_of_range: out_of_range[draw.below(4)],

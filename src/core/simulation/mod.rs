@@ -4,9 +4,13 @@
 //! [`super::Lane`] what `crate::lane` does in production. A schedule is a seed: turns of work and trouble are drawn from
 //! it, then the world is healed and runs dry. DESIGN.md's invariants are looked at whenever something becomes durable.
 //!
-//! A schedule that fails prints its seed and its last steps. To see all of them, or to keep the seed as a test, put it
-//! into [`SEEDS`] and run `cargo test --lib simulation::given_seeds -- --nocapture`.
-#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+//! A schedule that fails prints its seed and its last steps. To see all of them, write the seed into
+//! `target/simulation.seed` and run `cargo test --lib simulation::replay -- --ignored --nocapture`; to keep it as a test,
+//! add it to [`SEEDS`]. `simulation::survey` tells what goes wrong in many schedules, and how often.
+//!
+//! What is taken for granted: a client reads a topic by its id, so that nothing of a topic that was created again is
+//! taken for the one before; a stopped group's puts and commits have ended long before its offsets expire. What isn't
+//! modelled: eager rebalances, open transactions, several passes over a batch that is made again, `valve intents release`.
 
 mod audit;
 mod checks;
@@ -35,7 +39,7 @@ use crate::types::TopicPartition;
 const SCHEDULES: u64 = 100_000;
 
 /// Within how many of them a broken protocol must be noticed.
-const MUTANT_SCHEDULES: u64 = 4_000;
+const MUTANT_SCHEDULES: u64 = 20_000;
 
 /// How many steps of a schedule that failed are shown.
 const SHOWN: usize = 60;
