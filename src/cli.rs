@@ -30,6 +30,14 @@ Exit codes:
 It only reads. It may run beside valves that are at work: batches that weren't committed when it began are
 left out. With --topic, only keys of today's layout.key are listed.";
 
+/// Shown under the help of the commands on intents.
+const INTENTS_EXIT_CODES: &str = "\
+Exit codes:
+  0  shown, or released
+  1  nothing was changed: no batch is promised there, the group has members, or it was not confirmed
+  2  the configuration or the command line is wrong
+  4  Kafka, the registry or the store could not be asked; run it again to see where it stands";
+
 /// Kafka to hourly Avro files on S3
 ///
 /// Consumes Avro events from Kafka, sorts them by a timestamp inside each event into hourly partitions, and stores
@@ -63,6 +71,62 @@ pub enum Command {
     /// the same settings as `valve run`.
     #[command(after_help = AUDIT_EXIT_CODES)]
     Audit(AuditArgs),
+    /// Look at batches that are promised and not committed, and release one that can't be made any more
+    ///
+    /// A batch is promised before its files are stored; whoever owns its partition next makes it again. Where that can't be
+    /// done (records are gone, other rows lie under a file's key), valve holds the partition until the batch is released.
+    /// Uses the same settings as `valve run`.
+    #[command(after_help = INTENTS_EXIT_CODES)]
+    Intents {
+        /// What to do.
+        #[command(subcommand)]
+        command: IntentsCommand,
+    },
+}
+
+/// What can be done with intents.
+#[derive(Clone, Debug, Subcommand)]
+pub enum IntentsCommand {
+    /// Show the batches that are promised
+    #[command(after_help = INTENTS_EXIT_CODES)]
+    Show(IntentsShowArgs),
+    /// Let a promised batch go, while no process of the valve is running
+    ///
+    /// Says first what is there of it and what may be lost, and asks. Then stores what can still be made, commits the
+    /// batch's end, and leaves a mark by which the audit reports it for ever.
+    #[command(after_help = INTENTS_EXIT_CODES)]
+    Release(IntentsReleaseArgs),
+}
+
+/// The arguments of `valve intents show`.
+#[derive(Args, Clone, Debug)]
+pub struct IntentsShowArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only this topic; may be given several times [otherwise all]
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `valve intents release`.
+#[derive(Args, Clone, Debug)]
+pub struct IntentsReleaseArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The batch's topic
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: String,
+    /// The batch's partition
+    #[arg(long, value_name = "N")]
+    pub partition: i32,
+    /// Don't ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// The arguments of `valve run`.

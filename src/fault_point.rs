@@ -25,7 +25,7 @@ pub(crate) use armed::reach;
 
 #[cfg(feature = "fault-points")]
 mod armed {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
@@ -33,11 +33,12 @@ mod armed {
     use super::Point;
     use crate::config;
 
-    /// `FAULT_POINT=<point>[:<n>][:hold=<file>]`: at the n-th time (the first), abort; with `hold`, stand still until the
-    /// file is there.
+    /// `FAULT_POINT=<point>[:<n>][:on][:hold=<file>]`: at the n-th time (the first), with `on` also at every later one,
+    /// abort; with `hold`, stand still until the file is there.
     struct Plan {
         point: String,
         at: u32,
+        on: bool,
         hold: Option<PathBuf>,
         reached: AtomicU32,
     }
@@ -50,7 +51,7 @@ mod armed {
         let rest: Vec<_> = parts.collect();
         let at = rest.iter().find_map(|part| part.parse().ok()).unwrap_or(1);
         let hold = rest.iter().find_map(|part| part.strip_prefix("hold=")).map(PathBuf::from);
-        Plan { point, at, hold, reached: AtomicU32::new(0) }
+        Plan { point, at, on: rest.contains(&"on"), hold, reached: AtomicU32::new(0) }
     }
 
     /// Says that the process is at `point`.
@@ -59,11 +60,20 @@ mod armed {
         if plan.point != format!("{point:?}").to_lowercase() {
             return;
         }
-        if plan.reached.fetch_add(1, Ordering::Relaxed) + 1 != plan.at {
+        let times = plan.reached.fetch_add(1, Ordering::Relaxed) + 1;
+        if times < plan.at || times > plan.at && !plan.on {
             return;
         }
         tracing::error!(point = plan.point, "fault point reached");
         let Some(file) = &plan.hold else { std::process::abort() };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            tokio::task::block_in_place(|| hold(file));
+        } else {
+            hold(file);
+        }
+    }
+
+    fn hold(file: &Path) {
         while !file.exists() {
             std::thread::sleep(Duration::from_millis(20));
         }

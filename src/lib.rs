@@ -1,6 +1,8 @@
 //! Valve: Avro events from Kafka, sorted by a timestamp inside each event into hourly partitions, stored as Avro
 //! container files, exactly once and in bounded memory.
 
+#[cfg(test)]
+mod architecture;
 pub mod audit;
 pub mod avro;
 pub(crate) mod batch;
@@ -17,6 +19,7 @@ pub(crate) mod fault_point;
 pub(crate) mod lane;
 pub mod memory;
 pub mod registry;
+pub(crate) mod release;
 pub mod retry;
 pub mod sink;
 pub mod source;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             Command::Run(args) => commands::run(args).await,
             Command::Demo(args) => commands::demo(args).await,
             Command::Audit(args) => commands::audit(args).await,
+            Command::Intents { command } => commands::intents(command).await,
         }
     });
     // Uploads of abandoned batches, if any, are not waited for.

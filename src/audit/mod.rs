@@ -60,7 +60,8 @@ pub(crate) async fn audit(
     }
     report.findings.extend(nothing(&report, request));
     if found.foreign > 0 {
-        report.notes.push(format!("{} other objects aren't files of this valve", found.foreign));
+        let others = format!("objects under the prefix that aren't files of this valve: {}", found.foreign);
+        report.notes.push(others);
     }
     Ok(report)
 }

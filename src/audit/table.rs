@@ -3,10 +3,14 @@
 use std::fmt::{self, Display, Write as _};
 
 use super::ranges::Range;
-use super::report::{Record, Report, Verdict};
+use super::report::{Finding, Record, Report, Verdict};
+use crate::types::Offset;
 
 /// A report as text.
 pub(crate) struct Table<'a>(pub(crate) &'a Report);
+
+/// So many findings of one partition are shown.
+const MAX_FINDINGS: usize = 20;
 
 const HEADINGS: [&str; 9] =
     ["partition", "from", "to", "batches", "files", "rows", "dead letters", "skipped", "empty"];
@@ -20,9 +24,7 @@ impl Display for Table<'_> {
         for record in &report.records {
             write_details(f, record)?;
         }
-        for finding in &report.findings {
-            writeln!(f, "{finding}")?;
-        }
+        write_findings(f, "", &report.findings)?;
         for note in &report.notes {
             writeln!(f, "note: {note}")?;
         }
@@ -36,7 +38,10 @@ fn name(record: &Record) -> String {
 }
 
 fn write_lines(f: &mut fmt::Formatter<'_>, records: &[Record]) -> fmt::Result {
-    let rows: Vec<[String; 9]> = records.iter().map(line).collect();
+    let mut rows: Vec<[String; 9]> = records.iter().map(line).collect();
+    if records.len() > 1 {
+        rows.push(total(records));
+    }
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([HEADINGS[column].len()]).max().unwrap_or_default()
@@ -54,27 +59,38 @@ fn write_lines(f: &mut fmt::Formatter<'_>, records: &[Record]) -> fmt::Result {
 }
 
 fn line(record: &Record) -> [String; 9] {
-    let offset = |offset: Option<crate::types::Offset>| {
-        offset.map_or_else(|| "unknown".to_owned(), |offset| offset.to_string())
+    let offset =
+        |offset: Option<Offset>| offset.map_or_else(|| "unknown".to_owned(), |offset| offset.to_string());
+    cells(name(record), [offset(record.origin), offset(record.committed)], counts(record))
+}
+
+fn total(records: &[Record]) -> [String; 9] {
+    let sum = |sums: [u64; 6], record: &Record| {
+        let counts = counts(record);
+        std::array::from_fn(|index| sums[index].saturating_add(counts[index]))
     };
-    let counts =
-        [record.batches, record.files, record.rows, record.dead_letters, record.skipped, record.empty];
+    cells("all".to_owned(), Default::default(), records.iter().fold([0; 6], sum))
+}
+
+fn cells(name: String, [from, to]: [String; 2], counts: [u64; 6]) -> [String; 9] {
     let [batches, files, rows, dead_letters, skipped, empty] = counts.map(|count| count.to_string());
-    let (from, to) = (offset(record.origin), offset(record.committed));
-    [name(record), from, to, batches, files, rows, dead_letters, skipped, empty]
+    [name, from, to, batches, files, rows, dead_letters, skipped, empty]
+}
+
+fn counts(record: &Record) -> [u64; 6] {
+    [record.batches, record.files, record.rows, record.dead_letters, record.skipped, record.empty]
 }
 
 fn write_details(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
     let name = name(record);
-    for finding in &record.findings {
-        writeln!(f, "{name}: {finding}")?;
-    }
+    write_findings(f, &format!("{name}: "), &record.findings)?;
     for range in &record.lost {
         writeln!(f, "{name}: lost before it was read: {}", Shown(*range))?;
     }
     for mark in &record.released {
         let range = Shown((mark.first, mark.end));
-        writeln!(f, "{name}: released without proof: {range}, {} files with {} rows", mark.files, mark.rows)?;
+        let (files, rows) = (Counted(mark.files, "file"), Counted(mark.rows, "row"));
+        writeln!(f, "{name}: released without proof: {range}, {files} with {rows}")?;
     }
     if let Some(range) = record.promised {
         writeln!(f, "{name}: promised and not committed yet: {}", Shown(range))?;
@@ -87,7 +103,8 @@ fn write_details(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
         )?;
     }
     if record.earlier_files > 0 {
-        writeln!(f, "{name}: {} files from before the record begins, not counted", record.earlier_files)?;
+        let files = Counted(record.earlier_files, "file");
+        writeln!(f, "{name}: {files} from before the record begins, not counted")?;
     }
     for note in &record.notes {
         let id = record.topic_id.as_deref().unwrap_or("unknown");
@@ -96,36 +113,58 @@ fn write_details(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
     Ok(())
 }
 
+/// The first of them, each in its line.
+fn write_findings(f: &mut fmt::Formatter<'_>, before: &str, findings: &[Finding]) -> fmt::Result {
+    for finding in findings.iter().take(MAX_FINDINGS) {
+        writeln!(f, "{before}{finding}")?;
+    }
+    let more = findings.len().saturating_sub(MAX_FINDINGS) as u64;
+    if more > 0 { writeln!(f, "{before}and {more} more findings; --json has all") } else { Ok(()) }
+}
+
 /// A range with its length.
 struct Shown(Range);
 
 impl Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, end) = self.0;
-        write!(f, "[{first}, {end}), {} offsets", first.distance_to(end))
+        write!(f, "[{first}, {end}), {}", Counted(first.distance_to(end), "offset"))
+    }
+}
+
+/// So many of something.
+struct Counted(u64, &'static str);
+
+impl Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, what) = self;
+        write!(f, "{count} {what}{}", if *count == 1 { "" } else { "s" })
     }
 }
 
 fn write_verdict(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    let partitions = report.records.len();
-    let findings =
-        report.findings.len() + report.records.iter().map(|record| record.findings.len()).sum::<usize>();
+    let in_records = report.records.iter().map(|record| record.findings.len()).sum::<usize>();
+    let findings = Counted((report.findings.len() + in_records) as u64, "finding");
+    let partitions = Counted(report.records.len() as u64, "partition");
     match report.verdict() {
-        _ if findings > 0 => writeln!(f, "NOT PROVEN: {findings} findings in {partitions} partitions"),
+        Verdict::Wrong => writeln!(f, "NOT PROVEN: {findings} in {partitions}"),
+        Verdict::OnRecord if report.is_partial => writeln!(
+            f,
+            "ON RECORD: what was looked at fits together, but offsets are on record as lost or released"
+        ),
         Verdict::OnRecord => writeln!(
             f,
-            "ON RECORD: every offset of {partitions} partitions is accounted for, but some as lost or released"
+            "ON RECORD: every offset of {partitions} is accounted for, but some as lost or released"
         ),
-        _ if report.is_partial => writeln!(f, "CONSISTENT: what was looked at fits together"),
-        _ => writeln!(f, "PROVEN: every offset of {partitions} partitions is covered exactly once"),
+        Verdict::Clean if report.is_partial => writeln!(f, "CONSISTENT: what was looked at fits together"),
+        Verdict::Clean => writeln!(f, "PROVEN: every offset of {partitions} is covered exactly once"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::report::{Finding, Released};
-    use crate::types::Offset;
+    use crate::audit::report::Released;
 
     fn record(partition: i32) -> Record {
         Record {
@@ -148,6 +187,7 @@ mod tests {
 partition   from   to  batches  files  rows  dead letters  skipped  empty
 orders[0]      0  120        2      3   118             2        0      0
 orders[11]     0  120        2      3   118             2        0      0
+all                          4      6   236             4        0      0
 PROVEN: every offset of 2 partitions is covered exactly once
 ";
         assert_eq!(Table(&report).to_string(), expected);
@@ -161,8 +201,17 @@ PROVEN: every offset of 2 partitions is covered exactly once
         let text = Table(&Report { records: vec![wrong], ..Report::default() }).to_string();
         assert!(text.contains("orders[3]: gap: nothing accounts for the offsets [5, 9)\n"), "{text}");
         assert!(
-            text.contains("orders[3]: released without proof: [20, 30), 10 offsets, 1 files with 4 rows\n")
+            text.contains("orders[3]: released without proof: [20, 30), 10 offsets, 1 file with 4 rows\n")
         );
-        assert!(text.ends_with("NOT PROVEN: 1 findings in 1 partitions\n"), "{text}");
+        assert!(text.ends_with("NOT PROVEN: 1 finding in 1 partition\n"), "{text}");
+    }
+
+    #[test]
+    fn given_very_many_findings_then_the_first_are_shown_and_the_others_counted() {
+        let mut wrong = record(3);
+        wrong.findings = (0..50).map(|at| Finding::Gap { first: Offset(at), end: Offset(at + 1) }).collect();
+        let text = Table(&Report { records: vec![wrong], ..Report::default() }).to_string();
+        assert_eq!(text.matches("gap").count(), MAX_FINDINGS);
+        assert!(text.contains("orders[3]: and 30 more findings"), "{text}");
     }
 }

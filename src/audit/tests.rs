@@ -200,6 +200,42 @@ proptest! {
     }
 }
 
+/// Any offset, the extremes often.
+fn any_offset() -> impl Strategy<Value = Offset> {
+    prop_oneof![any::<i64>(), -3..3_i64, Just(i64::MIN), Just(i64::MAX)].prop_map(Offset)
+}
+
+proptest! {
+    #[test]
+    fn given_hostile_headers_and_metadata_then_the_proof_comes_to_an_end(
+        history in history(),
+        offsets in prop::collection::vec(any_offset(), 12),
+        count in prop_oneof![any::<u64>(), Just(u64::MAX)],
+        nth in any::<prop::sample::Index>(),
+    ) {
+        let mut history = history;
+        if !history.files.is_empty() {
+            let file = nth.get(&history.files).clone();
+            let mut totals = crate::stored::Totals::default();
+            (totals.dead_letters, totals.skipped, totals.empty) = (count, count, count);
+            totals.lost = vec![(offsets[0], offsets[1]), (offsets[2], offsets[3])];
+            totals.released = vec![(offsets[3], offsets[4])];
+            let entry = crate::stored::ListedFile { key: file.key.clone(), rows: count, digest: file.digest };
+            totals.files = vec![entry.clone(), entry];
+            let part = Part::First(Box::new(totals));
+            let (first, end, covered_from) = (offsets[5], offsets[6], offsets[7]);
+            history.files.push(StoredFile { first, end, covered_from, rows: count, part, ..file });
+        }
+        let own = &mut history.committed;
+        (own.first, own.origin, own.coverage.from) = (offsets[8], offsets[9], offsets[10]);
+        (own.coverage.dead_letters, own.coverage.skipped) = (count, count);
+        own.coverage.lost.push((offsets[11], offsets[0]));
+        let record = audit(&history);
+        let shown = table::Table(&Report { records: vec![record], ..Report::default() }).to_string();
+        prop_assert!(shown.contains("partition"));
+    }
+}
+
 fn batch(rows: &[u64]) -> Step {
     Step::Batch { rows: rows.to_vec(), dead_letters: 1, skipped: 2, empty: 3 }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -115,11 +115,12 @@ async fn run(args: AuditArgs) -> Result<Report, Failure> {
     let troubles = Troubles::default();
     let sink = sink::open(&config.sink).await.map_err(Failure::usage)?;
     let store = Store::new(Arc::new(Retrying::new(sink, troubles.clone())), &*config.name);
-    let watch = Watch { progress: Progress::default(), troubles, terminal, give_up: GIVE_UP };
+    let watch = Watch::new(troubles, terminal, GIVE_UP);
 
     // The group first: what is stored later than that is not yet the audit's business.
     let topics: BTreeSet<String> = args.topics.iter().cloned().collect();
     let group = watch.over(ask_group(&offsets, &watch.troubles, &topics)).await?;
+    watch.group_known.store(true, Ordering::Relaxed);
     let request = Request {
         prefix: prefix(&config).to_owned(),
         template: config.layout.key.clone(),
@@ -155,6 +156,8 @@ fn known_topics(config: &Config, group: &GroupOffsets) -> BTreeSet<String> {
 
 /// Shows how far the audit is, and sees to it that it ends.
 struct Watch {
+    /// Whether Kafka has answered.
+    group_known: AtomicBool,
     progress: Progress,
     troubles: Troubles,
     terminal: bool,
@@ -162,6 +165,16 @@ struct Watch {
 }
 
 impl Watch {
+    fn new(troubles: Troubles, terminal: bool, give_up: Duration) -> Self {
+        Self {
+            group_known: AtomicBool::new(false),
+            progress: Progress::default(),
+            troubles,
+            terminal,
+            give_up,
+        }
+    }
+
     /// Waits for `work`, unless a dependency is in trouble for too long.
     async fn over<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         let ended = tokio::select! {
@@ -192,9 +205,12 @@ impl Watch {
     }
 
     fn line(&self, trouble: Option<&str>) -> String {
+        let waiting = trouble.map(|reason| format!("  waiting for {reason}")).unwrap_or_default();
+        if !self.group_known.load(Ordering::Relaxed) {
+            return format!("reading the group's offsets{waiting}");
+        }
         let [listed, looked_at] = [&self.progress.listed, &self.progress.looked_at]
             .map(|count| Grouped(count.load(Ordering::Relaxed)));
-        let waiting = trouble.map(|reason| format!("  waiting for {reason}")).unwrap_or_default();
         format!("{looked_at} of {listed} files looked at{waiting}")
     }
 
@@ -230,8 +246,7 @@ mod tests {
         let troubles = Troubles::default();
         let trouble = troubles.open(Dependency::Sink);
         trouble.set("list orders/: access denied".to_owned());
-        let progress = Progress::default();
-        let watch = Watch { progress, troubles, terminal: false, give_up: REDRAW };
+        let watch = Watch::new(troubles, false, REDRAW);
         let ended = watch.over(std::future::pending::<()>()).await;
         assert!(matches!(ended, Err(Failure::Unasked(reason)) if reason.contains("access denied")));
     }

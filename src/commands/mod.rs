@@ -2,9 +2,12 @@
 
 mod audit;
 mod demo;
+mod failure;
+mod intents;
 mod run;
 mod signals;
 
 pub use audit::audit;
 pub use demo::demo;
+pub use intents::intents;
 pub use run::run;

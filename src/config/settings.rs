@@ -155,8 +155,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     preset(
         "start",
         "earliest",
-        "`earliest`, `latest`",
-        "where a partition without a committed offset begins",
+        "`earliest`, `latest`, `stored`",
+        "where a partition without a committed offset begins; `stored` = where the files of this valve end",
     ),
     preset(
         "out_of_range",

@@ -248,6 +248,8 @@ impl Lane<'_> {
         }
         self.try_kafka("give up", |lane| lane.source.give_up(partitions));
         self.lost.store(false, Ordering::Relaxed);
+        // Perhaps one of theirs, which nobody here commits any more. Another's is tried again and shows again.
+        self.commit_trouble.clear();
         self.show_membership();
     }
 

@@ -291,6 +291,8 @@ impl<'s> Lane<'s> {
                     match &answer {
                         core::CommitAnswer::Accepted => self.commit_trouble.clear(),
                         core::CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
+                        // The broker is well; it is this member that the group goes on without.
+                        core::CommitAnswer::Fenced(_) => (),
                         other => self.commit_trouble.set(format!("offset commit of {partition}: {other:?}")),
                     }
                     self.handle(Event::Committed { partition, answer });

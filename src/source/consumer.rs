@@ -87,7 +87,8 @@ impl Source {
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
                     context.push(SourceEvent::Fatal(error.to_string()));
                 }
-                Err(error) => context.push(SourceEvent::Trouble(error.to_string())),
+                // The context was told the same, with the client's words for it.
+                Err(error) => tracing::trace!(%error, "returned by the client"),
             }
         }
         self.consumer.context().drain()

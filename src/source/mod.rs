@@ -3,6 +3,7 @@
 //! - `consumer`: one lane's membership in the group: events, records, commits.
 //! - `embedded`: a broker inside this process, for the demo.
 //! - `offsets`: what blocks (committed offsets, watermarks, topics), on a thread of its own.
+//! - `outsider`: commits of a process that is no member of the group.
 //! - `range`: one range of one partition, read outside of the group.
 //! - `raw`: the only unsafe code of the crate.
 
@@ -11,6 +12,7 @@ pub(crate) mod consumer;
 mod context;
 pub(crate) mod embedded;
 pub(crate) mod offsets;
+pub(crate) mod outsider;
 pub(crate) mod range;
 mod raw;
 

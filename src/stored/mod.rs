@@ -7,7 +7,7 @@
 //! - [`store`]: lists keys and reads the beginnings of objects.
 //! - [`header`]: whether an object is one of this valve's files, and what its header says.
 //! - `survey`: where a topic's files end, when the brokers have forgotten.
-//! - [`file`]: that, without what only a reader of the rows needs.
+//! - [`mod@file`]: that, without what only a reader of the rows needs.
 
 pub mod file;
 pub mod header;

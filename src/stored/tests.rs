@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 use crate::avro::codec::Codec;
@@ -177,4 +178,21 @@ async fn given_more_keys_than_a_page_then_all_that_may_be_files_are_listed_once(
     sink.put_foreign("q/3ac93d9f-271d-57c4-aab8-65f109857053", Body::default());
     let listed: Vec<_> = Store::new(sink, "archive").list("p/".to_owned()).try_collect().await.unwrap();
     assert_eq!(listed.into_iter().map(|listed| listed.key).collect::<Vec<_>>(), keys);
+}
+
+proptest! {
+    #[test]
+    fn given_a_header_with_any_bytes_changed_or_cut_off_then_recognising_it_ends_without_panic(
+        at in any::<prop::sample::Index>(),
+        bits in 1..=255_u8,
+        len in any::<prop::sample::Index>(),
+        whole: bool,
+    ) {
+        let mut bytes = file("\"bytes\"", &metadata()).pieces().concat();
+        let at = at.index(bytes.len());
+        bytes[at] ^= bits;
+        let _any = header::recognise("archive", KEY, &bytes, whole);
+        bytes.truncate(len.index(bytes.len()));
+        prop_assert!(header::recognise("archive", KEY, &bytes, true).is_some());
+    }
 }

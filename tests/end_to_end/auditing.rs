@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde_json::Value;
 
 use crate::event::{Event, HOUR, SEVEN, orders};
+use crate::patience::wait_until;
 use crate::scene::Scene;
 use crate::stack::Stack;
 use crate::valve::{Settings, Valve};
@@ -15,6 +17,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_run_with_everything_in_it_then_the_audit_proves_it_and_its_json_says_the_counts,
     given_an_object_that_was_deleted_then_the_audit_names_it_and_the_code_is_1,
     given_rows_that_were_changed_then_only_the_deep_audit_finds_them,
+    given_valves_that_were_killed_at_work_then_what_the_next_ones_made_of_it_is_proven,
     given_some_hours_then_they_are_audited_and_what_was_not_checked_is_said,
     given_a_lost_range_then_it_is_on_record_and_the_code_is_3,
     given_a_wrong_name_or_topic_then_nothing_is_proven,
@@ -140,6 +143,24 @@ fn given_rows_that_were_changed_then_only_the_deep_audit_finds_them(stack: &Stac
     assert!(audited.text.contains(file.file_name().unwrap().to_str().unwrap()), "{}", audited.text);
 }
 
+fn given_valves_that_were_killed_at_work_then_what_the_next_ones_made_of_it_is_proven(stack: &Stack) {
+    let mut scene = Scene::new(stack, 2);
+    scene.produce(&orders(&scene.topic.clone(), 0..2_000, 2));
+    let settings = scene.settings().with("VALVE_BATCH__MAX_RECORDS", "100");
+    for files in [1, 10, 20] {
+        let valve = Valve::run(&settings);
+        wait_until("more files", || scene.files().len() >= files);
+        valve.crash();
+    }
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+
+    let audited = audit(&settings, &["--deep", "--json"]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    assert_eq!(sum(&audited.json(), "rows"), 2_000);
+}
+
 fn given_some_hours_then_they_are_audited_and_what_was_not_checked_is_said(stack: &Stack) {
     let mut scene = Scene::new(stack, 1);
     let topic = scene.topic.clone();
@@ -214,10 +235,14 @@ fn given_a_topic_without_committed_offsets_then_its_files_are_not_proven(stack: 
 
 fn given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_is_4(stack: &Stack) {
     let scene = Scene::new(stack, 1);
-    for (variable, nowhere) in
-        [("VALVE_SINK__ENDPOINT", "http://127.0.0.1:1"), ("VALVE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")]
-    {
-        let audited = audit(&scene.settings().with(variable, nowhere), &[]);
+    let nowhere =
+        [("VALVE_SINK__ENDPOINT", "http://127.0.0.1:1"), ("VALVE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")];
+    // Each waits for a minute.
+    let audits = nowhere.map(|(variable, address)| {
+        let settings = scene.settings().with(variable, address);
+        thread::spawn(move || audit(&settings, &[]))
+    });
+    for audited in audits.map(|audit| audit.join().unwrap()) {
         assert_eq!(audited.code, Some(4), "{}", audited.text);
         assert!(audited.text.contains("given up after"), "{}", audited.text);
     }

@@ -11,7 +11,7 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use crate::patience::wait_until;
+use crate::patience::{wait_for, wait_until};
 use crate::stack::Stack;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -101,7 +101,10 @@ impl<'a> Kafka<'a> {
         for partition in 0..self.ends(topic).len() {
             asked.add_partition(topic, i32::try_from(partition).unwrap());
         }
-        let answered = self.consumer(group).committed_offsets(asked, TIMEOUT).unwrap();
+        // A young cluster has no coordinator for a while.
+        let answered = wait_for(&format!("the offsets of {group}"), || {
+            self.consumer(group).committed_offsets(asked.clone(), TIMEOUT).ok()
+        });
         let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
         answered.elements().iter().map(|element| offset(element.offset())).collect()
     }

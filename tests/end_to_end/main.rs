@@ -20,7 +20,9 @@ mod dead_letters;
 mod demo;
 mod event;
 mod files;
+mod intents;
 mod kafka;
+mod killing;
 mod lag;
 mod outages;
 mod patience;
@@ -71,7 +73,9 @@ fn main() -> ExitCode {
         rebalancing::TESTS,
         auditing::TESTS,
         taking_over::TESTS,
+        killing::TESTS,
         starting::TESTS,
+        intents::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().copied().map(alone));

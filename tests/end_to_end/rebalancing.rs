@@ -13,6 +13,8 @@ use crate::{Test, tests};
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_valve_that_joins_and_leaves_while_events_flow_then_the_first_takes_its_partitions_back,
     given_the_eager_protocol_and_a_valve_that_joins_and_leaves_then_every_event_is_stored_once,
+    given_the_consumer_protocol_and_a_valve_that_joins_and_leaves_then_every_event_is_stored_once,
+    given_a_store_that_stalls_when_another_valve_joins_then_revoked_batches_are_taken_over_and_no_membership_is_lost,
     given_retention_that_passes_a_running_valve_then_it_goes_on_behind_the_gap_and_reports_it,
     given_retention_and_the_default_policy_then_the_partition_is_held_and_the_others_go_on,
     given_a_topic_that_is_deleted_and_created_again_then_the_new_ones_events_are_stored,
@@ -23,10 +25,10 @@ fn small_batches(scene: &Scene<'_>) -> Settings {
     scene.settings().with("VALVE_BATCH__MAX_RECORDS", "100").with("VALVE_LANES", "1")
 }
 
-fn join_and_leave(stack: &Stack, assignment: &str) {
+fn join_and_leave(stack: &Stack, group: impl Fn(Settings) -> Settings) {
     let mut scene = Scene::new(stack, 4);
     let topic = scene.topic.clone();
-    let settings = small_batches(&scene).with("VALVE_GROUP__ASSIGNMENT", assignment);
+    let settings = group(small_batches(&scene));
     let mut produced = scene.produce(&orders(&topic, 0..1_000, 4));
     let first = Valve::run(&settings);
     first.wait_ready();
@@ -47,11 +49,58 @@ fn join_and_leave(stack: &Stack, assignment: &str) {
 fn given_a_valve_that_joins_and_leaves_while_events_flow_then_the_first_takes_its_partitions_back(
     stack: &Stack,
 ) {
-    join_and_leave(stack, "cooperative-sticky");
+    join_and_leave(stack, |settings| settings.with("VALVE_GROUP__ASSIGNMENT", "cooperative-sticky"));
 }
 
 fn given_the_eager_protocol_and_a_valve_that_joins_and_leaves_then_every_event_is_stored_once(stack: &Stack) {
-    join_and_leave(stack, "range");
+    join_and_leave(stack, |settings| settings.with("VALVE_GROUP__ASSIGNMENT", "range"));
+}
+
+fn given_the_consumer_protocol_and_a_valve_that_joins_and_leaves_then_every_event_is_stored_once(
+    stack: &Stack,
+) {
+    join_and_leave(stack, |settings| {
+        let settings = settings.with("VALVE_GROUP__PROTOCOL", "consumer");
+        let settings = settings.without("VALVE_KAFKA__PROPERTIES__SESSION_TIMEOUT_MS");
+        settings.without("VALVE_KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS")
+    });
+}
+
+fn given_a_store_that_stalls_when_another_valve_joins_then_revoked_batches_are_taken_over_and_no_membership_is_lost(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 4);
+    let topic = scene.topic.clone();
+    let settings = small_batches(&scene).with("VALVE_REBALANCE__GRACE", "2s");
+    let directory = tempfile::tempdir().unwrap();
+    let let_go = directory.path().join("go on");
+    // The first batch of each partition is stored; storing the second never ends.
+    let stalled = format!("promised:5:on:hold={}", let_go.display());
+    let first = Valve::run(&settings.clone().with("FAULT_POINT", &stalled));
+    let mut produced = scene.produce(&orders(&topic, 0..400, 4));
+    scene.wait_committed();
+    produced.extend(scene.produce(&orders(&topic, 400..800, 4)));
+    wait_until("a promise in each partition", || promises(&settings) == 4);
+
+    let second = Valve::run(&settings);
+    let taken_over = || scene.kafka.committed(&scene.name, &topic).iter().filter(|at| **at == 200).count();
+    wait_until("the second to finish what it took over", || taken_over() == 2);
+    assert_eq!(first.get("/livez").0, 200);
+    assert!(!first.output().contains("expelled"), "it lost its membership");
+    assert_eq!(taken_over(), 2);
+
+    std::fs::write(&let_go, "").unwrap();
+    scene.wait_committed();
+    second.stop();
+    first.stop();
+    scene.assert_stored(&produced);
+}
+
+/// How many batches are promised.
+fn promises(settings: &Settings) -> usize {
+    let shown = settings.command(&["intents", "show", "--json"]).output().unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    shown["intents"].as_array().unwrap().len()
 }
 
 fn given_retention_that_passes_a_running_valve_then_it_goes_on_behind_the_gap_and_reports_it(stack: &Stack) {

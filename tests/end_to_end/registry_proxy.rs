@@ -21,6 +21,8 @@ pub(crate) enum Mode {
     Fail,
     /// Takes the request and says nothing.
     Hang,
+    /// 404 with code 40403, whatever is asked for.
+    Unknown,
 }
 
 /// A running proxy; it ends when dropped.
@@ -77,6 +79,10 @@ async fn answer(State(proxied): State<Arc<Proxied>>, uri: Uri) -> (StatusCode, H
     match proxied.mode.load(Ordering::SeqCst) {
         mode if mode == Mode::Fail as u8 => {
             (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), "out of order".to_owned())
+        }
+        mode if mode == Mode::Unknown as u8 => {
+            let answer = r#"{"error_code":40403,"message":"Schema not found"}"#;
+            (StatusCode::NOT_FOUND, HeaderMap::new(), answer.to_owned())
         }
         mode if mode == Mode::Hang as u8 => {
             tokio::time::sleep(Duration::from_secs(3_600)).await;

@@ -54,9 +54,14 @@ impl Stack {
 
     /// One of the tools beside this file, ready to be run.
     pub(crate) fn tool(&self, name: &str) -> Command {
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/tools");
+        self.python(&format!("end_to_end/tools/{name}"))
+    }
+
+    /// A Python program under `tests`, ready to be run.
+    pub(crate) fn python(&self, program: &str) -> Command {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let mut command = Command::new(&self.python);
-        command.args(["-W", "ignore"]).arg(tools.join(name)).stdin(Stdio::null());
+        command.args(["-B", "-W", "ignore"]).arg(tests.join(program)).stdin(Stdio::null());
         command
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::event::{Event, orders};
 use crate::patience::wait_until;
+use crate::registry_proxy::{Mode, RegistryProxy};
 use crate::scene::Scene;
 use crate::stack::Stack;
 use crate::valve::{Settings, Valve};
@@ -21,6 +22,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_zombie_that_wakes_before_its_commit_then_every_event_is_stored_once,
     given_another_layout_after_the_crash_then_the_promised_batch_is_made_under_its_own,
     given_a_batch_larger_than_the_memory_of_its_next_owner_then_it_is_made_in_passes,
+    given_a_schema_that_the_registry_forgot_since_the_promise_then_it_is_waited_for_and_nothing_dead_lettered,
     given_a_promise_whose_records_are_gone_then_the_partition_is_held_and_the_others_go_on,
 ];
 
@@ -148,6 +150,22 @@ fn given_a_batch_larger_than_the_memory_of_its_next_owner_then_it_is_made_in_pas
     assert!(next.output().contains("publishing it in passes"), "it fitted into memory");
     next.stop();
     scene.assert_stored(&produced);
+}
+
+fn given_a_schema_that_the_registry_forgot_since_the_promise_then_it_is_waited_for_and_nothing_dead_lettered(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..100, 1));
+    crash(&settings(&scene), "promised");
+    let registry = RegistryProxy::new(&stack.registry, Mode::Unknown);
+    let next = Valve::run(&settings(&scene).with("VALVE_REGISTRY__URL", &registry.url()));
+    wait_until("the registry to be waited for", || next.get("/readyz").1.contains("of a promised batch"));
+    registry.set(Mode::Forward);
+    scene.wait_committed();
+    next.stop();
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
 }
 
 fn given_a_promise_whose_records_are_gone_then_the_partition_is_held_and_the_others_go_on(stack: &Stack) {

@@ -221,7 +221,7 @@ async fn given_objects_of_others_under_the_prefix_then_they_are_counted_and_dont
     scene.sink.put_foreign(key, Body::new(vec![Bytes::from_static(b"PAR1")]));
     let report = scene.audit(scene.sink.clone(), true, None).await;
     assert_eq!(report.verdict(), Verdict::Clean);
-    assert_eq!(report.notes, ["1 other objects aren't files of this valve"]);
+    assert_eq!(report.notes, ["objects under the prefix that aren't files of this valve: 1"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,179 @@
+//! `valve intents release`
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Failure, promised};
+use crate::batch::publish::Publisher;
+use crate::batch::terms::Terms;
+use crate::budget::Budget;
+use crate::cli::IntentsReleaseArgs;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config};
+use crate::core::Commit;
+use crate::core::intent::Layout;
+use crate::core::start::Facts;
+use crate::dead_letter::producer::KafkaDeadLetters;
+use crate::registry::cache::SchemaCache;
+use crate::registry::confluent::Confluent;
+use crate::release::{Plan, Promised, Releaser};
+use crate::sink::retry::Retrying;
+use crate::source::offsets::Offsets;
+use crate::source::outsider::{Outside, Outsider};
+use crate::takeover::Maker;
+use crate::telemetry::logging::{self, Format};
+use crate::telemetry::troubles::Troubles;
+use crate::types::TopicPartition;
+
+/// How long all of it may take, but for the question.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Lets a promised batch go, after saying what that may lose.
+pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure> {
+    let config =
+        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let colours = std::io::stderr().is_terminal();
+    logging::install("warn", Format::Human { colours }, std::io::stderr).map_err(Failure::usage)?;
+    let partition = TopicPartition::new(&*args.topic, args.partition);
+    let config = Arc::new(config);
+    let offsets = Offsets::open(&config).map_err(Failure::usage)?;
+    let outsider = Outsider::open(&config).map_err(Failure::usage)?;
+    let planning = async {
+        let (found, facts) = ask(&offsets, &partition).await?;
+        alone(&outsider, found.recommit()).await?;
+        let releaser = releaser(&config, &offsets).await?;
+        let plan = releaser.plan(found.promised, &facts).await.map_err(Failure::Failed)?;
+        Ok((releaser, plan))
+    };
+    let (releaser, plan) = in_time(Box::pin(planning)).await?;
+    if plan.is_as_promised() && !args.yes {
+        return Err(Failure::Failed(format!(
+            "{partition}: the batch can be made as it was promised: start a valve, and it does. (With --yes it is released \
+             nevertheless: files with other rows that lie under its keys are then counted as stored.)"
+        )));
+    }
+    drop(std::io::stderr().write_all(describe(&plan).as_bytes()));
+    if !args.yes && !asked_and_told_to()? {
+        return Err(Failure::Failed("nothing was changed".to_owned()));
+    }
+    in_time(Box::pin(async {
+        let commit = releaser.carry_out(plan).await.map_err(Failure::Failed)?;
+        let at = commit.offset;
+        alone(&outsider, commit).await?;
+        Ok(format!("{partition}: released, committed at {at}\n"))
+    }))
+    .await
+}
+
+/// What is committed, with its text.
+struct Committed {
+    promised: Promised,
+    text: String,
+}
+
+impl Committed {
+    /// The same once more: the brokers take it only while the group has no members.
+    fn recommit(&self) -> Commit {
+        let Promised { partition, metadata, .. } = &self.promised;
+        Commit { partition: partition.clone(), offset: metadata.first, metadata: self.text.clone() }
+    }
+}
+
+async fn ask(offsets: &Offsets, partition: &TopicPartition) -> Result<(Committed, Facts), Failure> {
+    let known = offsets.facts(vec![partition.clone()]).await.map_err(Failure::Unasked)?;
+    let facts = known.into_iter().next().map(|(_, facts)| facts);
+    let facts =
+        facts.unwrap_or_else(|| Err("nothing is known of it".to_owned())).map_err(Failure::Unasked)?;
+    let nothing =
+        || Failure::Failed(format!("{partition}: no batch is promised there (see `valve intents show`)"));
+    let (offset, text) = facts.committed.clone().ok_or_else(nothing)?;
+    let (metadata, intent) = promised(partition, offset, &text).ok_or_else(nothing)?;
+    let promised = Promised { partition: partition.clone(), metadata, intent };
+    Ok((Committed { promised, text }, facts))
+}
+
+async fn alone(outsider: &Outsider, commit: Commit) -> Result<(), Failure> {
+    match outsider.commit(commit).await {
+        Ok(Outside::Committed) => Ok(()),
+        Ok(Outside::HasMembers) => Err(Failure::Failed(
+            "the consumer group has members: stop every process of this valve, wait until their sessions are over, and try \
+             again. Nothing was committed"
+                .to_owned(),
+        )),
+        Err(reason) => Err(Failure::Unasked(format!("commit: {reason}"))),
+    }
+}
+
+async fn releaser(config: &Arc<Config>, offsets: &Offsets) -> Result<Releaser, Failure> {
+    let troubles = Troubles::default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let cluster = offsets.cluster_id().await.map_err(|reason| Failure::Unasked(reason.to_owned()))?;
+    let sink = crate::sink::open(&config.sink).await.map_err(Failure::usage)?;
+    let registry = Confluent::new(&config.registry).map_err(Failure::usage)?;
+    let unknown_after = config.registry.unknown_after;
+    let publisher = Publisher {
+        config: Arc::clone(config),
+        terms: Arc::new(Terms::of(&Layout::of(config)).map_err(Failure::Usage)?),
+        cluster: cluster.into(),
+        sink: Arc::new(Retrying::new(sink, troubles.clone())),
+        dead_letters: Arc::new(KafkaDeadLetters::open(config).map_err(Failure::usage)?),
+        troubles: troubles.clone(),
+    };
+    let maker = Maker {
+        publisher: publisher.clone(),
+        schemas: SchemaCache::new(Arc::new(registry), unknown_after, Arc::clone(&clock), troubles.clone()),
+        budget: Budget::new(config.memory_budget),
+        clock,
+        troubles,
+        runtime: tokio::runtime::Handle::current(),
+    };
+    Ok(Releaser { maker: Arc::new(maker), publisher })
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let late = |_| {
+        Failure::Unasked(format!(
+            "given up after {PATIENCE:?}: Kafka, the registry or the store doesn't answer"
+        ))
+    };
+    tokio::time::timeout(PATIENCE, work).await.map_err(late)?
+}
+
+fn describe(plan: &Plan) -> String {
+    let promised = &plan.promised;
+    let (files, rows) = plan.storable();
+    let (dead_letters, skipped) = plan.others();
+    let stored: u64 = plan.stored.iter().map(|(_, rows)| rows).sum();
+    let gone =
+        plan.gone.iter().map(|(first, end)| format!("[{first}, {end})")).collect::<Vec<_>>().join(" and ");
+    let mut text =
+        format!("{}: the batch [{}, {})\n", promised.partition, promised.metadata.first, promised.intent.end);
+    let lines = [
+        ("gone from the log", if gone.is_empty() { "nothing".to_owned() } else { gone }),
+        ("stored already", format!("{} files, {stored} rows", plan.stored.len())),
+        ("can be stored now", format!("{files} files, {rows} rows")),
+        ("besides", format!("{dead_letters} dead letters, {skipped} skipped")),
+        ("lost for good", format!("at most {} records", plan.lost_at_most())),
+    ];
+    for (name, value) in lines {
+        text.push_str(&format!("  {name:<18} {value}\n"));
+    }
+    text.push_str(
+        "Released, it counts as done, and the audit reports it as unproven for ever. Files of it in hours of which nothing \
+         can be read any more aren't looked for; they stay.\n",
+    );
+    text
+}
+
+/// Asks on the terminal.
+fn asked_and_told_to() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage("nobody can be asked here: give --yes".to_owned()));
+    }
+    drop(write!(std::io::stderr(), "Release it? Type `release`: "));
+    drop(std::io::stderr().flush());
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(answer.trim() == "release")
+}

@@ -1,0 +1,116 @@
+//! `valve intents show`
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{Failure, promised};
+use crate::cli::IntentsShowArgs;
+use crate::config;
+use crate::core::intent::{Found, Intent, Metadata, Place};
+use crate::source::offsets::Offsets;
+use crate::types::{Offset, TopicPartition, UnixMillis};
+
+/// The promised batches of the group, as text or JSON.
+pub(super) async fn show(args: IntentsShowArgs) -> Result<String, Failure> {
+    let config =
+        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let offsets = Offsets::open(&config).map_err(Failure::usage)?;
+    let topics: BTreeSet<String> = args.topics.into_iter().collect();
+    let group = offsets.group(topics).await.map_err(Failure::Unasked)?;
+    let mut found = Vec::new();
+    let mut newer = Vec::new();
+    for (partition, (offset, text)) in &group.committed {
+        if Metadata::find(text, partition.partition, *offset) == Found::Newer {
+            newer.push((partition, *offset));
+        } else if let Some((metadata, intent)) = promised(partition, *offset, text) {
+            found.push((partition, metadata, intent));
+        }
+    }
+    Ok(if args.json { as_json(&found, &newer) } else { as_text(&found, &newer) })
+}
+
+type Found1<'a> = (&'a TopicPartition, Metadata, Intent);
+
+fn as_json(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)]) -> String {
+    let intents = found.iter().map(|(partition, metadata, intent)| {
+        json!({
+            "topic": &*partition.topic,
+            "partition": partition.partition,
+            "first": metadata.first,
+            "end": intent.end,
+            "instant": intent.instant.0,
+            "rules": intent.rules,
+            "layout": intent.layout,
+            "unknown_ids": intent.unknown_ids,
+            "outcome": format!("{:032x}", intent.outcome),
+            "origin": metadata.origin,
+            "coverage": metadata.coverage,
+        })
+    });
+    let newer = newer.iter().map(|(partition, offset)| {
+        json!({"topic": &*partition.topic, "partition": partition.partition, "offset": offset})
+    });
+    let all = json!({"intents": intents.collect::<Vec<_>>(), "newer": newer.collect::<Vec<_>>()});
+    format!("{all:#}\n")
+}
+
+fn as_text(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)]) -> String {
+    let mut text = String::new();
+    for (partition, metadata, intent) in found {
+        let coverage = &metadata.coverage;
+        let lines = [
+            ("offsets", format!("[{}, {})", metadata.first, intent.end)),
+            ("opened", time(intent.instant)),
+            ("goes to", place(intent)),
+            ("key", intent.layout.key.clone()),
+            ("timestamp", intent.layout.timestamp.join(", ")),
+            ("unknown schema ids", list(&intent.unknown_ids)),
+            ("lost before", ranges(&coverage.lost)),
+            ("released before", ranges(&coverage.released)),
+        ];
+        text.push_str(&format!("{partition}\n"));
+        for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+            text.push_str(&format!("  {name:<19} {value}\n"));
+        }
+    }
+    for (partition, offset) in newer {
+        text.push_str(&format!(
+            "{partition}\n  committed at {offset} by a newer version of valve, which alone can read it\n"
+        ));
+    }
+    let total = match found.len() {
+        0 => "No batch is promised.".to_owned(),
+        1 => "1 batch is promised: a running valve that owns its partition makes and commits it.".to_owned(),
+        count => format!(
+            "{count} batches are promised: a running valve that owns a partition makes and commits its batch."
+        ),
+    };
+    text.push_str(&format!("{total}\n"));
+    text
+}
+
+fn time(at: UnixMillis) -> String {
+    chrono::DateTime::from_timestamp_millis(at.0)
+        .map_or_else(|| at.0.to_string(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+fn place(intent: &Intent) -> String {
+    let prefix = &intent.layout.prefix;
+    match &intent.layout.place {
+        Place::S3 { bucket, endpoint: Some(endpoint) } => {
+            let host = endpoint.rsplit('@').next().unwrap_or_default();
+            format!("bucket {bucket} at {host}, below {prefix:?}")
+        }
+        Place::S3 { bucket, endpoint: None } => format!("bucket {bucket}, below {prefix:?}"),
+        Place::Local { path } => format!("directory {path}, below {prefix:?}"),
+    }
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn ranges(ranges: &[(Offset, Offset)]) -> String {
+    ranges.iter().map(|(first, end)| format!("[{first}, {end})")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,47 @@
+"""The broker as any client sees it, and what may be done to the services."""
+
+import contextlib
+import os
+import signal
+import time
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+# What tests/kill does to a service when asked by a real-time signal: the first, the second, and so on.
+KILL_BROKER, STOP_BROKER, FREEZE_BROKER, THAW_BROKER, FREEZE_STORE, THAW_STORE = range(6)
+
+
+def ask(what):
+    os.kill(os.getppid(), signal.SIGRTMIN + what)
+
+
+class Broker:
+    """The topic, and how far the group has come."""
+
+    def __init__(self, name, topic, partitions):
+        servers = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "log_level": 2}
+        self.partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
+        admin = AdminClient(servers)
+        created = admin.create_topics([NewTopic(topic, partitions, 1), NewTopic(f"_dead_letter_queue_{name}", 1, 1)])
+        for future in created.values():
+            future.result(60)
+        self.client = Consumer({**servers, "group.id": name, "enable.auto.commit": False})
+
+    def ends(self):
+        return [self.client.get_watermark_offsets(partition, timeout=30)[1] for partition in self.partitions]
+
+    def committed(self):
+        found = self.client.committed(self.partitions, timeout=30)
+        return [max(0, partition.offset) for partition in found]
+
+    def outstanding(self):
+        """The intents in the group's metadata, as text."""
+        found = self.client.committed(self.partitions, timeout=30)
+        return [f"{partition.partition}: {partition.offset} {partition.metadata}" for partition in found]
+
+    def wait_until_back(self):
+        while True:
+            with contextlib.suppress(KafkaException):
+                return self.ends()
+            time.sleep(0.2)
