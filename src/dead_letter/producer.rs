@@ -25,7 +25,7 @@ use super::envelope::Envelope;
 use super::{DeadLetter, DeadLetters, DeadLettersUnavailable};
 use crate::config::{Config, KafkaConfig};
 use crate::dead_letter::groups;
-use crate::source::client::{client_config, reason};
+use crate::source::client::{producer_config, reason};
 use crate::types::UnixMillis;
 
 /// The record header with the letter's id.
@@ -110,7 +110,7 @@ impl KafkaDeadLetters {
         let looked_up = spawn_blocking(move || topic_is_there(&producer, &topic)).await;
         let there = flatten(looked_up).map_err(|error| self.unavailable("looking it up", &error))?;
         if !there {
-            let (config, topic) = (client_config(&self.kafka), self.topic.clone());
+            let (config, topic) = (producer_config(&self.kafka), self.topic.clone());
             let created = spawn_blocking(move || create_topic(&config, &topic)).await;
             flatten(created)
                 .map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
@@ -184,7 +184,7 @@ fn producer(
     timeout: Duration,
     last_error: &LastError,
 ) -> Result<FutureProducer<LastError>, KafkaError> {
-    let mut config = client_config(kafka);
+    let mut config = producer_config(kafka);
     for (property, value) in [
         ("linger.ms", "5"),
         ("compression.type", "zstd"),

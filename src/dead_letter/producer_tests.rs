@@ -42,7 +42,7 @@ fn broker_with_topic(timeout: Duration) -> (Broker, KafkaDeadLetters) {
 
 /// Reads the first `count` messages of the dead-letter topic's first partition.
 fn read<T>(broker: &Broker, count: usize, take: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
-    let mut config = client_config(&kafka(&broker.bootstrap_servers(), &[]));
+    let mut config = producer_config(&kafka(&broker.bootstrap_servers(), &[]));
     let consumer: BaseConsumer = config.set("group.id", "reader").create().expect("a consumer");
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(TOPIC, 0, Position::Beginning).expect("a position");

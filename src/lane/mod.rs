@@ -7,6 +7,7 @@
 mod actions;
 mod records;
 mod seal;
+mod shared;
 mod takeover;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,28 +21,24 @@ use tokio_util::sync::CancellationToken;
 
 use self::actions::Publishing;
 use self::seal::Sealing;
+pub(crate) use self::shared::Shared;
 use self::takeover::TakingOver;
 use crate::avro::codec::Compressor;
 use crate::avro::timestamp::Candidate;
 use crate::batch::Batch;
-use crate::batch::publish::Publisher;
 use crate::batch::schemas::Schemas;
-use crate::budget::{Account, Budget};
-use crate::clock::Clock;
-use crate::config::Config;
+use crate::budget::Account;
 use crate::core::batch::{BatchId, Limits};
 use crate::core::start::{Facts, StartPolicy};
 use crate::core::{self, Commit, Event, Memory, Now, Ticket};
-use crate::registry::cache::{Lookup, SchemaCache};
+use crate::registry::cache::Lookup;
 use crate::source::consumer::{Source, SourceEvent};
-use crate::source::offsets::Offsets;
 use crate::source::{Record, TopicHandle};
-use crate::stored::survey::Survey;
-use crate::takeover::{Remade, Takeovers};
-use crate::telemetry::status::{LaneStatus, Membership, Status};
-use crate::telemetry::troubles::{Dependency, Trouble, Troubles};
+use crate::takeover::Remade;
+use crate::telemetry::status::{LaneStatus, Membership};
+use crate::telemetry::troubles::{Dependency, Trouble};
 use crate::topics::TopicIds;
-use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
+use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// The most records of one take: enough to be worth the call, few enough that a turn is short.
 const TAKE: usize = 2_000;
@@ -53,34 +50,6 @@ const PLACE_SLICE: Duration = Duration::from_millis(250);
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// How long a trouble that the client reported stands when nothing more is heard of it.
 const TROUBLE_STANDS: Duration = Duration::from_secs(30);
-
-/// What the lanes of a process share.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: Arc<Config>,
-    pub(crate) publisher: Publisher,
-    pub(crate) schemas: SchemaCache,
-    pub(crate) offsets: Offsets,
-    pub(crate) survey: Survey,
-    pub(crate) budget: Budget,
-    pub(crate) takeovers: Takeovers,
-    pub(crate) status: Status,
-    pub(crate) troubles: Troubles,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// The topics to consume, once they are known.
-    pub(crate) topics: watch::Receiver<Arc<[String]>>,
-    /// The brokers' ids of them, asked for again and again.
-    pub(crate) topic_ids: watch::Receiver<TopicIds>,
-    pub(crate) stop: CancellationToken,
-    pub(crate) runtime: tokio::runtime::Handle,
-}
-
-impl Shared {
-    /// An empty batch under today's terms.
-    fn new_batch(&self, id: BatchId, instant: UnixMillis) -> Batch {
-        Batch::new(id, Arc::clone(&self.publisher.terms), instant, self.budget.account())
-    }
-}
 
 /// What the runtime answers to a lane.
 #[derive(Debug)]

@@ -19,6 +19,31 @@ pub(crate) fn client_config(kafka: &KafkaConfig) -> ClientConfig {
     config
 }
 
+/// Properties of `kafka.properties` that only consumers know: a producer would complain about each.
+const CONSUMERS_ONLY: [&str; 9] = [
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "max.poll.interval.ms",
+    "check.crcs",
+    "fetch.",
+    "queued.",
+    "group.",
+    "partition.assignment.",
+    "coordinator.",
+];
+
+/// Likewise for a client that only produces.
+#[must_use]
+pub(crate) fn producer_config(kafka: &KafkaConfig) -> ClientConfig {
+    let mut config = client_config(kafka);
+    for property in kafka.properties.keys() {
+        if CONSUMERS_ONLY.iter().any(|name| property.starts_with(name)) {
+            config.remove(property);
+        }
+    }
+    config
+}
+
 /// What the client says, without the value of a property, which may be a secret.
 pub(crate) fn reason(error: &KafkaError) -> String {
     match error {

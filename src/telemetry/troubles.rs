@@ -34,8 +34,32 @@ impl Dependency {
 /// The troubles of the process. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Troubles {
-    open: Arc<Mutex<BTreeMap<(Dependency, u64), String>>>,
+    open: Arc<Mutex<BTreeMap<(Dependency, u64), Stated>>>,
     next: Arc<AtomicU64>,
+}
+
+/// Why one caller waits.
+#[derive(Debug, Default)]
+struct Stated {
+    reason: String,
+    /// The reasons that were logged since it began to wait: a client in trouble may alternate between several.
+    said: Vec<String>,
+}
+
+/// Reasons beyond these are logged again when they come again.
+const REMEMBERED: usize = 8;
+
+impl Stated {
+    /// Takes a reason in; whether it is news.
+    fn is_news(&mut self, reason: String) -> bool {
+        let news = !self.said.contains(&reason);
+        if news {
+            self.said.truncate(REMEMBERED - 1);
+            self.said.insert(0, reason.clone());
+        }
+        self.reason = reason;
+        news
+    }
 }
 
 impl Troubles {
@@ -50,7 +74,9 @@ impl Troubles {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.iter().map(|((dependency, _), reason)| format!("{}: {reason}", dependency.name())).collect()
+        open.iter()
+            .map(|((dependency, _), stated)| format!("{}: {}", dependency.name(), stated.reason))
+            .collect()
     }
 }
 
@@ -61,13 +87,14 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// States the reason, in place of an earlier one. The first time, and whenever it changes, it is logged.
+    /// States the reason, in place of an earlier one. Each is logged once, until all is well again.
     pub fn set(&self, reason: String) {
         let mut open = self.troubles.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.get(&self.key) != Some(&reason) {
-            tracing::warn!(dependency = self.key.0.name(), reason = %reason, "waiting for a dependency");
-            super::metrics::DEPENDENCY_TROUBLES.add(1, &[("dependency", self.key.0.name())]);
-            open.insert(self.key, reason);
+        let stated = open.entry(self.key).or_default();
+        if stated.is_news(reason) {
+            let (dependency, reason) = (self.key.0.name(), &stated.reason);
+            tracing::warn!(dependency, reason, "waiting for a dependency");
+            super::metrics::DEPENDENCY_TROUBLES.add(1, &[("dependency", dependency)]);
         }
     }
 
@@ -89,5 +116,18 @@ impl Drop for Trouble {
 impl fmt::Debug for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trouble").field("dependency", &self.key.0).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_reasons_that_alternate_then_each_is_news_once_and_the_last_one_stands() {
+        let mut stated = Stated::default();
+        let news = ["a", "b", "a", "b", "c"].map(|reason| stated.is_news(reason.to_owned()));
+        assert_eq!(news, [true, true, false, false, true]);
+        assert_eq!(stated.reason, "c");
     }
 }
