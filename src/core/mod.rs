@@ -14,6 +14,8 @@ pub mod intent;
 mod lane;
 pub mod layout;
 mod partition;
+#[cfg(test)]
+mod simulation;
 pub mod start;
 #[cfg(test)]
 mod tests;

@@ -228,9 +228,11 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
                 high = facts.high
             ));
         }
+        OutOfRange::Latest if first > facts.high => {
+            restart(&mut own, facts.high);
+            return Decision::Begin { metadata: own, commit: true, lost: None };
+        }
         OutOfRange::Earliest => facts.low,
-        // What was stored of the offsets behind the end is another log's: a new record begins.
-        OutOfRange::Latest if first > facts.high => return fresh(own.partition, facts, facts.high),
         OutOfRange::Latest => facts.high,
     };
     let lost = (first < target).then_some((first, target));
@@ -244,6 +246,16 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
     }
     own.first = target;
     Decision::Begin { metadata: own, commit: true, lost }
+}
+
+/// Begins a new record at `end`, where the log ends now. What is behind it was covered, and will be written anew: one
+/// record can't cover it twice.
+fn restart(own: &mut Metadata, end: Offset) {
+    let Coverage { lost, released, .. } = std::mem::take(&mut own.coverage);
+    let lost =
+        lost.into_iter().map(|(first, last)| (first, last.min(end))).filter(|(first, last)| first < last);
+    own.coverage = Coverage { lost: lost.collect(), released, ..Coverage::starting(end) };
+    (own.first, own.origin) = (end, end);
 }
 
 #[cfg(test)]
