@@ -173,6 +173,8 @@ fn begin_stored(
             let Coverage { lost, released, .. } = own.coverage;
             own.coverage = Coverage { lost, released, ..Coverage::starting(intent.end) };
             own.first = intent.end;
+            // Partitions that the topic has by now aren't new to a group that was here before.
+            own.partitions_at_start = Some(facts.partitions);
             go_on(own, true, facts, policy)
         }
     }
