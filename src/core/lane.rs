@@ -113,6 +113,12 @@ impl Lane {
         })
     }
 
+    /// Whether the group waits for partitions to be given up.
+    #[must_use]
+    pub fn is_revoking(&self) -> bool {
+        self.revocation.is_some()
+    }
+
     /// The partitions that the lane owns.
     pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
         self.partitions.keys()

@@ -11,8 +11,10 @@ pub struct Facts {
     pub committed: Option<(Offset, String)>,
     /// The first offset that is still there.
     pub low: Offset,
-    /// The offset behind the last record that may be read.
+    /// The offset behind the last record that may be read: before it, every transaction has ended.
     pub high: Offset,
+    /// The offset behind the log's last record.
+    pub end: Offset,
     /// Kafka's id of the topic, where it can be had.
     pub topic_id: Option<u128>,
     /// How many partitions the topic has now.
@@ -94,7 +96,7 @@ pub(super) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Deci
 
 /// Why the batch that `own` promises can't be made again, if that is known before it is tried.
 fn obstacle(own: &Metadata, intent: &Intent, facts: &Facts) -> Option<String> {
-    let (first, end, low, high) = (own.first, intent.end, facts.low, facts.high);
+    let (first, end, low, log_end) = (own.first, intent.end, facts.low, facts.end);
     let way_out = "See `valve intents show`; `valve intents release` gives the batch up";
     if is_recreated(own, facts.topic_id) {
         Some(RECREATED_WHILE_PROMISED.to_owned())
@@ -111,9 +113,9 @@ fn obstacle(own: &Metadata, intent: &Intent, facts: &Facts) -> Option<String> {
         Some(format!(
             "[{first}, {end}) was promised, and the log begins at {low} now: records of it are gone. {way_out}"
         ))
-    } else if high < end {
+    } else if log_end < end {
         Some(format!(
-            "[{first}, {end}) was promised, and the log ends at {high} now: records of it are gone. {way_out}"
+            "[{first}, {end}) was promised, and the log ends at {log_end} now: records of it are gone. {way_out}"
         ))
     } else {
         None
@@ -210,27 +212,27 @@ fn origin_at(partition: i32, facts: &Facts, first: Offset) -> Metadata {
 /// Goes on where `own` says, unless that isn't in the log any more.
 fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange) -> Decision {
     let first = own.first;
-    if first >= facts.low && first <= facts.high {
+    if first >= facts.low && first <= facts.end {
         return Decision::Begin { metadata: own, commit, lost: None };
     }
     let target = match policy {
         OutOfRange::Fail => {
             return Decision::Hold(format!(
-                "its committed offset {first} is out of range: the log has [{low}, {high}). Decide what is to become \
+                "its committed offset {first} is out of range: the log has [{low}, {end}). Decide what is to become \
                  of the gap by the setting out_of_range (earliest or latest)",
                 low = facts.low,
-                high = facts.high
+                end = facts.end
             ));
         }
         // From its end, or from its beginning? The one could leave records out, the other store them twice.
-        OutOfRange::Earliest if first > facts.high => {
+        OutOfRange::Earliest if first > facts.end => {
             return Decision::Hold(format!(
-                "its committed offset {first} is behind the end of its log, {high}: the log became shorter, and what was \
+                "its committed offset {first} is behind the end of its log, {end}: the log became shorter, and what was \
                  written to it since can't be told from what was stored. With out_of_range = latest, it goes on at the end",
-                high = facts.high
+                end = facts.end
             ));
         }
-        OutOfRange::Latest if first > facts.high => {
+        OutOfRange::Latest if first > facts.end => {
             restart(&mut own, facts.high);
             return Decision::Begin { metadata: own, commit: true, lost: None };
         }
@@ -269,6 +271,7 @@ mod tests {
             committed: None,
             low: Offset(10),
             high: Offset(50),
+            end: Offset(50),
             topic_id: Some(1),
             partitions: 4,
             partitions_at_start: None,
@@ -342,6 +345,15 @@ mod tests {
         let (metadata, _, lost) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Latest)));
         assert_eq!((metadata.first, metadata.origin, lost), (Offset(50), Offset(50), None));
         assert_eq!(metadata.coverage, Coverage::starting(Offset(50)));
+    }
+
+    #[test]
+    fn given_transactions_that_are_open_then_the_log_is_not_taken_for_shorter() {
+        let facts = Facts { high: Offset(30), ..committed_at(40) };
+        for out_of_range in [OutOfRange::Fail, OutOfRange::Earliest, OutOfRange::Latest] {
+            let (metadata, commit, lost) = begun(decide(0, &facts, policy(Start::Earliest, out_of_range)));
+            assert_eq!((metadata.first, commit, lost), (Offset(40), false, None));
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn log(low: i64, high: i64) -> Facts {
         committed: None,
         low: Offset(low),
         high: Offset(high),
+        end: Offset(high),
         topic_id: Some(1),
         partitions: 4,
         partitions_at_start: None,

@@ -40,14 +40,14 @@ impl Lane<'_> {
                 Action::Commit(commit) => self.commits.push(commit),
                 Action::Consume(partition, offset) => {
                     self.held.remove(&partition);
-                    self.to_begin.push((partition, offset));
+                    self.fetching.consume(partition, offset);
                 }
                 Action::Stop(partition) => {
                     self.held.remove(&partition);
-                    self.try_kafka("stop fetching", |lane| lane.source.stop(&partition));
+                    self.fetching.to_stop.push(partition);
                 }
-                Action::Pause(partition) => self.try_kafka("pause", |lane| lane.source.pause(&partition)),
-                Action::Resume(partition) => self.try_kafka("resume", |lane| lane.source.resume(&partition)),
+                Action::Pause(partition) => self.pause(partition),
+                Action::Resume(partition) => self.resume(&partition),
                 Action::Seal { partition, batch, reason } => self.seal(partition, batch, reason),
                 Action::Remake(remake) => self.remake(remake),
                 Action::Publish(publish) => self.publish(publish),
@@ -70,7 +70,7 @@ impl Lane<'_> {
         }
     }
 
-    fn try_kafka(&mut self, what: &str, call: impl FnOnce(&Self) -> Result<(), SourceError>) {
+    pub(super) fn try_kafka(&mut self, what: &str, call: impl FnOnce(&Self) -> Result<(), SourceError>) {
         if let Err(error) = call(self) {
             self.kafka_trouble(format!("{what}: {error}"));
         }
@@ -117,24 +117,6 @@ impl Lane<'_> {
                 }
             }
         });
-    }
-
-    /// Has the client fetch what is to be consumed; what it refuses is tried again next turn. A client whose
-    /// assignment is lost would forget that by being given another.
-    pub(super) fn begin(&mut self) {
-        let unsettled = self.core.has_unbegun() && !self.source.adds_partitions();
-        if self.to_begin.is_empty() || unsettled || self.lost.load(Ordering::Relaxed) {
-            return;
-        }
-        let partitions = std::mem::take(&mut self.to_begin);
-        if let Err(error) = self.source.begin(&partitions) {
-            self.kafka_trouble(format!("begin to consume: {error}"));
-            self.to_begin = partitions;
-            return;
-        }
-        for (partition, offset) in &partitions {
-            tracing::info!(%partition, %offset, "consuming");
-        }
     }
 
     /// Hands the client the commits of this turn, in one request.
@@ -256,7 +238,7 @@ impl Lane<'_> {
     /// Drops what is held of a partition, and what was to be done with it.
     fn forget(&mut self, partition: &TopicPartition) {
         self.held.remove(partition);
-        self.to_begin.retain(|(of, _)| of != partition);
+        self.fetching.forget(partition);
         if let Some(wanted) = self.asked.remove(partition) {
             wanted.cancel();
         }

@@ -5,6 +5,7 @@
 //! the consumer is polled many times a second, whatever else is slow.
 
 mod actions;
+mod fetching;
 mod records;
 mod seal;
 mod shared;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::actions::Publishing;
+use self::fetching::Fetching;
 use self::seal::Sealing;
 pub(crate) use self::shared::Shared;
 use self::takeover::TakingOver;
@@ -38,7 +40,7 @@ use crate::takeover::Remade;
 use crate::telemetry::status::{LaneStatus, Membership};
 use crate::telemetry::troubles::{Dependency, Trouble};
 use crate::topics::TopicIds;
-use crate::types::{Offset, SchemaId, TopicPartition};
+use crate::types::{SchemaId, TopicPartition};
 
 /// The most records of one take: enough to be worth the call, few enough that a turn is short.
 const TAKE: usize = 2_000;
@@ -104,8 +106,7 @@ struct Lane<'s> {
     place_until: Duration,
     /// The partition whose turn it is among those with records put aside.
     next_ready: Option<TopicPartition>,
-    /// What is to be fetched from the end of this turn on.
-    to_begin: Vec<(TopicPartition, Offset)>,
+    fetching: Fetching,
     /// The questions where partitions begin that are still wanted.
     asked: BTreeMap<TopicPartition, CancellationToken>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
@@ -160,7 +161,7 @@ impl<'s> Lane<'s> {
             commits: Vec::new(),
             place_until: Duration::ZERO,
             next_ready: None,
-            to_begin: Vec::new(),
+            fetching: Fetching::default(),
             asked: BTreeMap::new(),
             answers: mpsc::channel(),
             topics: shared.topics.clone(),
@@ -226,7 +227,7 @@ impl<'s> Lane<'s> {
         let actions = self.core.tick(self.now(), memory);
         self.perform(actions);
         self.place_stashed();
-        self.begin();
+        self.fetch();
         self.send_commits();
         Ok(())
     }

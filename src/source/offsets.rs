@@ -36,6 +36,8 @@ type Committed = (Offset, String);
 #[derive(Clone)]
 pub(crate) struct Offsets {
     client: Arc<BaseConsumer<QuietContext>>,
+    /// For where logs end, whatever of them may be read yet: the client knows one isolation level.
+    whole_log: Arc<BaseConsumer<QuietContext>>,
 }
 
 /// Everything about one topic that several of its partitions need.
@@ -55,13 +57,15 @@ impl Offsets {
             Isolation::ReadCommitted => "read_committed",
             Isolation::ReadUncommitted => "read_uncommitted",
         };
-        let client = client_config(&config.kafka)
-            .set("client.id", "valve-offsets")
-            .set("group.id", &config.name)
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", isolation)
-            .create_with_context(QuietContext)?;
-        Ok(Self { client: Arc::new(client) })
+        let client = |isolation| {
+            client_config(&config.kafka)
+                .set("client.id", "valve-offsets")
+                .set("group.id", &config.name)
+                .set("enable.auto.commit", "false")
+                .set("isolation.level", isolation)
+                .create_with_context(QuietContext)
+        };
+        Ok(Self { client: Arc::new(client(isolation)?), whole_log: Arc::new(client("read_uncommitted")?) })
     }
 
     /// The id of the cluster. Every broker since 0.10.1 tells it.
@@ -103,17 +107,20 @@ impl Offsets {
     fn ask_facts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<PartitionFacts>, String> {
         let committed = self.committed(&partitions).map_err(|error| format!("committed offsets: {error}"))?;
         let topics = self.topic_facts(&partitions)?;
-        let low = self.log_offsets(&partitions, ClientOffset::Beginning);
-        let low = low.map_err(|error| format!("low watermarks: {error}"))?;
-        let high = self.log_offsets(&partitions, ClientOffset::End);
-        let high = high.map_err(|error| format!("ends of logs: {error}"))?;
+        let ask = |client, which| {
+            log_offsets(client, &partitions, which).map_err(|error| format!("offsets of logs: {error}"))
+        };
+        let low = ask(&self.client, ClientOffset::Beginning)?;
+        let high = ask(&self.client, ClientOffset::End)?;
+        let end = ask(&self.whole_log, ClientOffset::End)?;
         let facts_of = |partition: &TopicPartition| {
             let topic = topics.get(&*partition.topic).ok_or("the brokers don't know the topic")?;
             let committed = committed.get(partition).ok_or("its committed offset can't be had")?;
             Ok(Facts {
                 committed: committed.clone().map_err(|error| format!("its committed offset: {error}"))?,
                 low: *low.get(partition).ok_or("its low watermark can't be had")?,
-                high: *high.get(partition).ok_or("its log's end can't be had")?,
+                high: *high.get(partition).ok_or("how far it may be read can't be had")?,
+                end: *end.get(partition).ok_or("its log's end can't be had")?,
                 topic_id: topic.id,
                 partitions: topic.partitions,
                 partitions_at_start: topic.partitions_at_start,
@@ -199,26 +206,6 @@ impl Offsets {
         Ok(earliest)
     }
 
-    /// The beginning or end (as far as it may be read) of each partition's log; one request per broker. A partition of
-    /// which it can't be had is left out.
-    fn log_offsets(
-        &self,
-        partitions: &[TopicPartition],
-        which: ClientOffset,
-    ) -> KafkaResult<HashMap<TopicPartition, Offset>> {
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition_offset(&partition.topic, partition.partition, which)?;
-        }
-        let mut offsets = HashMap::new();
-        for element in self.client.offsets_for_times(list, TIMEOUT)?.elements() {
-            if let (Ok(()), ClientOffset::Offset(offset)) = (element.error(), element.offset()) {
-                offsets.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
-            }
-        }
-        Ok(offsets)
-    }
-
     async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         let this = self.clone();
         match tokio::task::spawn_blocking(move || ask(&this)).await {
@@ -230,6 +217,26 @@ impl Offsets {
     }
 }
 
+/// The beginning or end (as far as the client may read it) of each partition's log; one request per broker. A partition of
+/// which it can't be had is left out.
+fn log_offsets(
+    client: &BaseConsumer<QuietContext>,
+    partitions: &[TopicPartition],
+    which: ClientOffset,
+) -> KafkaResult<HashMap<TopicPartition, Offset>> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition_offset(&partition.topic, partition.partition, which)?;
+    }
+    let mut offsets = HashMap::new();
+    for element in client.offsets_for_times(list, TIMEOUT)?.elements() {
+        if let (Ok(()), ClientOffset::Offset(offset)) = (element.error(), element.offset()) {
+            offsets.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
+        }
+    }
+    Ok(offsets)
+}
+
 #[async_trait]
 impl EndOffsets for Offsets {
     async fn end_offsets(
@@ -237,7 +244,8 @@ impl EndOffsets for Offsets {
         partitions: &[TopicPartition],
     ) -> Result<HashMap<TopicPartition, Offset>, String> {
         let partitions = partitions.to_vec();
-        let answer = self.blocking(move |this| this.log_offsets(&partitions, ClientOffset::End)).await;
+        let answer =
+            self.blocking(move |this| log_offsets(&this.client, &partitions, ClientOffset::End)).await;
         answer.map_err(|error: KafkaError| error.to_string())
     }
 }

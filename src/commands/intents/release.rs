@@ -40,13 +40,16 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
     let offsets = Offsets::open(&config).map_err(Failure::usage)?;
     let outsider = Outsider::open(&config).map_err(Failure::usage)?;
     let planning = async {
+        let (found, _) = ask(&offsets, &partition).await?;
+        // The brokers take this only while the group has no members.
+        commit_alone(&offsets, &outsider, &found.recommit(), found.recommit()).await?;
         let (found, facts) = ask(&offsets, &partition).await?;
-        alone(&outsider, found.recommit()).await?;
         let releaser = releaser(&config, &offsets).await?;
         let plan = releaser.plan(found.promised, &facts).await.map_err(Failure::Failed)?;
         Ok((releaser, plan))
     };
     let (releaser, plan) = in_time(Box::pin(planning)).await?;
+    let unchanged = unchanged(&plan);
     if plan.is_as_promised() && !args.yes {
         return Err(Failure::Failed(format!(
             "{partition}: the batch can be made as it was promised: start a valve, and it does. (With --yes it is released \
@@ -60,7 +63,7 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
     in_time(Box::pin(async {
         let commit = releaser.carry_out(plan).await.map_err(Failure::Failed)?;
         let at = commit.offset;
-        alone(&outsider, commit).await?;
+        commit_alone(&offsets, &outsider, &unchanged, commit).await?;
         Ok(format!("{partition}: released, committed at {at}\n"))
     }))
     .await
@@ -93,7 +96,27 @@ async fn ask(offsets: &Offsets, partition: &TopicPartition) -> Result<(Committed
     Ok((Committed { promised, text }, facts))
 }
 
-async fn alone(outsider: &Outsider, commit: Commit) -> Result<(), Failure> {
+/// What is committed as long as nobody has done anything about the batch.
+fn unchanged(plan: &Plan) -> Commit {
+    let Promised { partition, metadata, .. } = &plan.promised;
+    Commit { partition: partition.clone(), offset: metadata.first, metadata: metadata.encode() }
+}
+
+/// Commits, if what is committed is still `unchanged`: a valve that was started and stopped meanwhile may be far beyond,
+/// and to go back would have the next one store all that again.
+async fn commit_alone(
+    offsets: &Offsets,
+    outsider: &Outsider,
+    unchanged: &Commit,
+    commit: Commit,
+) -> Result<(), Failure> {
+    let (found, _) = ask(offsets, &commit.partition).await?;
+    if found.recommit() != *unchanged {
+        return Err(Failure::Failed(
+            "a valve has been at work on the partition meanwhile: look again. Nothing was committed"
+                .to_owned(),
+        ));
+    }
     match outsider.commit(commit).await {
         Ok(Outside::Committed) => Ok(()),
         Ok(Outside::HasMembers) => Err(Failure::Failed(

@@ -113,7 +113,7 @@ impl Partition {
         if is_recreated(&self.committed, facts.topic_id) {
             return self.recreated(step);
         }
-        if facts.high < self.read {
+        if facts.end < self.read {
             // What was read and isn't in the log any more is stored only if it was promised: its next owner, which is
             // this one, looks whether it can still be made.
             self.drop_batches(step);

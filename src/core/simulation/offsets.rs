@@ -186,6 +186,7 @@ impl World {
             committed: committed.map(|of| (Offset(of.offset), of.text.clone())),
             low: Offset(log.low),
             high: Offset(log.high()),
+            end: Offset(log.high()),
             topic_id: Some(log.topic_id),
             partitions: self.names.len() as u32,
             partitions_at_start: at_start,

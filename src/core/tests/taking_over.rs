@@ -77,7 +77,7 @@ fn given_it_cannot_be_made_again_then_the_partition_is_held() {
 #[test]
 fn given_records_of_the_range_that_are_gone_or_another_topic_then_it_is_held_at_once() {
     let gone = Facts { low: Offset(11), ..promised(7) };
-    let short = Facts { high: Offset(19), ..promised(7) };
+    let short = Facts { end: Offset(19), ..promised(7) };
     let other = Facts { topic_id: Some(2), ..promised(7) };
     for facts in [gone, short, other] {
         let mut rig = Rig::new();

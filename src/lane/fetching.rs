@@ -1,0 +1,98 @@
+//! What the client is told about fetching: beginning, stopping, pausing, at moments when it takes it as it is meant.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use super::Lane;
+use crate::types::{Offset, TopicPartition};
+
+/// What the client is still to be told.
+#[derive(Debug, Default)]
+pub(super) struct Fetching {
+    /// What is to be fetched from the end of this turn on.
+    to_begin: Vec<(TopicPartition, Offset)>,
+    /// What is to be taken off the client.
+    pub(super) to_stop: Vec<TopicPartition>,
+    /// What the core wants paused, whether it has begun or not.
+    paused: BTreeSet<TopicPartition>,
+}
+
+impl Fetching {
+    /// The partition is to be fetched from here; the core doesn't want it paused any more, or yet.
+    pub(super) fn consume(&mut self, partition: TopicPartition, offset: Offset) {
+        self.paused.remove(&partition);
+        self.to_begin.push((partition, offset));
+    }
+
+    /// The partition is given up.
+    pub(super) fn forget(&mut self, partition: &TopicPartition) {
+        self.to_begin.retain(|(of, _)| of != partition);
+        self.to_stop.retain(|of| of != partition);
+        self.paused.remove(partition);
+    }
+
+    fn is_to_begin(&self, partition: &TopicPartition) -> bool {
+        self.to_begin.iter().any(|(of, _)| of == partition)
+    }
+}
+
+impl Lane<'_> {
+    pub(super) fn pause(&mut self, partition: TopicPartition) {
+        if !self.fetching.is_to_begin(&partition) {
+            self.try_kafka("pause", |lane| lane.source.pause(&partition));
+        }
+        self.fetching.paused.insert(partition);
+    }
+
+    pub(super) fn resume(&mut self, partition: &TopicPartition) {
+        self.fetching.paused.remove(partition);
+        if !self.fetching.is_to_begin(partition) {
+            self.try_kafka("resume", |lane| lane.source.resume(partition));
+        }
+    }
+
+    /// Tells the client what is to be stopped and begun; what it refuses is tried again next turn.
+    pub(super) fn fetch(&mut self) {
+        self.stop_fetching();
+        self.begin_fetching();
+    }
+
+    /// While the group waits for partitions to be given up, the client would take any unassignment for that, and let the
+    /// next owner have all of them, batches and commits under way or not. Nothing more comes of one that is to be stopped.
+    fn stop_fetching(&mut self) {
+        if self.core.is_revoking() || self.lost.load(Ordering::Relaxed) {
+            return;
+        }
+        for partition in std::mem::take(&mut self.fetching.to_stop) {
+            self.try_kafka("stop fetching", |lane| lane.source.stop(&partition));
+        }
+    }
+
+    /// A client whose assignment is lost would forget that by being given another.
+    fn begin_fetching(&mut self) {
+        let unsettled = self.core.has_unbegun() && !self.source.adds_partitions();
+        if self.fetching.to_begin.is_empty() || unsettled || self.lost.load(Ordering::Relaxed) {
+            return;
+        }
+        let stopping = |partition: &TopicPartition| self.fetching.to_stop.contains(partition);
+        let begin = std::mem::take(&mut self.fetching.to_begin);
+        let (later, partitions): (Vec<_>, Vec<_>) =
+            begin.into_iter().partition(|(partition, _)| stopping(partition));
+        self.fetching.to_begin = later;
+        if partitions.is_empty() {
+            return;
+        }
+        if let Err(error) = self.source.begin(&partitions) {
+            self.kafka_trouble(format!("begin to consume: {error}"));
+            self.fetching.to_begin.extend(partitions);
+            return;
+        }
+        for (partition, offset) in partitions {
+            tracing::info!(%partition, %offset, "consuming");
+            // Beginning resumes what the client remembers as paused.
+            if self.fetching.paused.contains(&partition) {
+                self.try_kafka("pause", |lane| lane.source.pause(&partition));
+            }
+        }
+    }
+}
