@@ -130,6 +130,7 @@ pub async fn run(
     let survey = Survey {
         store: Store::new(Arc::clone(&publisher.sink), &*config.name),
         terms: Arc::clone(&publisher.terms),
+        offsets: offsets.clone(),
         start: config.start,
     };
     run_lanes(Shared {

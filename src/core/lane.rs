@@ -365,7 +365,7 @@ fn subject(event: &Event) -> Option<&TopicPartition> {
         Event::Resolved { partition, .. }
         | Event::Took { partition, .. }
         | Event::Position { partition, .. }
-        | Event::OutOfRange(partition)
+        | Event::Astray(partition)
         | Event::Waiting(partition, _)
         | Event::Closed { partition, .. }
         | Event::Published { partition, .. }
@@ -381,7 +381,7 @@ fn subject(event: &Event) -> Option<&TopicPartition> {
 fn tell(state: &mut Partition, event: Event, step: &mut Step<'_>) {
     match event {
         Event::Resolved { ticket, facts, .. } => state.resolved(ticket, &facts, step),
-        Event::OutOfRange(_) => state.out_of_range(step),
+        Event::Astray(_) => state.went_astray(step),
         Event::Waiting(_, waiting) => state.set_waiting(waiting),
         Event::Closed { batch, outcome, .. } => state.closed(batch, outcome, step),
         Event::Published { batch, .. } => state.published(batch),

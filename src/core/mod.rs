@@ -84,8 +84,9 @@ pub enum Event {
         /// The offset that would be delivered next.
         position: Offset,
     },
-    /// There is nothing at the position: retention passed it, or the log became shorter.
-    OutOfRange(TopicPartition),
+    /// The client doesn't fetch the partition as it should: there is nothing at the position (retention passed it, the log
+    /// became shorter), or something stands in a record's place that isn't one. What it says of its position is void.
+    Astray(TopicPartition),
     /// The brokers' id of a topic, looked up again.
     TopicId {
         /// The topic's name.

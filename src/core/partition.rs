@@ -260,6 +260,7 @@ impl Partition {
                 self.advance_front(step);
             }
         }
+        self.wake(step);
         if self.standing == Standing::Overtaken && self.is_done() && !self.parting {
             self.standing = Standing::Resolving(self.ask(step));
         }

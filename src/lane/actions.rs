@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
+use crate::core::start::Facts;
 use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
 use crate::fault_point::{self, Point};
 use crate::retry::Backoff;
 use crate::source::SourceError;
-use crate::source::offsets::{Offsets, PartitionFacts};
-use crate::stored::survey::Survey;
+use crate::source::offsets::PartitionFacts;
 use crate::telemetry::status::{Committed, Membership};
 use crate::telemetry::troubles::Dependency;
 use crate::types::{Offset, TopicPartition};
@@ -39,11 +39,11 @@ impl Lane<'_> {
                 Action::Resolve(partition, ticket) => resolve.push((partition, ticket)),
                 Action::Commit(commit) => self.commits.push(commit),
                 Action::Consume(partition, offset) => {
-                    self.held.remove(&partition);
+                    self.drop_records(&partition);
                     self.fetching.consume(partition, offset);
                 }
                 Action::Stop(partition) => {
-                    self.held.remove(&partition);
+                    self.drop_records(&partition);
                     self.fetching.to_stop.push(partition);
                 }
                 Action::Pause(partition) => self.pause(partition),
@@ -95,22 +95,29 @@ impl Lane<'_> {
                 if open.is_empty() {
                     return;
                 }
-                let known = match facts(&offsets, &survey, open.keys().cloned().collect()).await {
-                    Ok(known) => known,
-                    Err(reason) => {
-                        trouble.set(format!("where partitions begin: {reason}"));
-                        Vec::new()
-                    }
-                };
-                for (partition, facts) in known {
-                    match facts {
-                        Err(reason) => trouble.set(format!("where a partition begins: {reason}")),
-                        Ok(facts) => {
-                            if let Some((ticket, _)) = open.remove(&partition) {
-                                drop(answers.send(Answer::Facts(partition, ticket, facts)));
+                let known = offsets.facts(open.keys().cloned().collect()).await.unwrap_or_else(|reason| {
+                    trouble.set(format!("where partitions begin: {reason}"));
+                    Vec::new()
+                });
+                // What the store has of a partition can take long to find out: the others don't wait for that.
+                let (mut unrecorded, recorded): (Vec<_>, Vec<_>) =
+                    known.into_iter().partition(|(_, facts)| is_unrecorded(facts));
+                let mut answer = |known: Vec<PartitionFacts>| {
+                    for (partition, facts) in known {
+                        match facts {
+                            Err(reason) => trouble.set(format!("where a partition begins: {reason}")),
+                            Ok(facts) => {
+                                if let Some((ticket, _)) = open.remove(&partition) {
+                                    drop(answers.send(Answer::Facts(partition, ticket, facts)));
+                                }
                             }
                         }
                     }
+                };
+                answer(recorded);
+                match survey.complete(&mut unrecorded).await {
+                    Ok(()) => answer(unrecorded),
+                    Err(reason) => trouble.set(reason),
                 }
                 if !open.is_empty() {
                     tokio::time::sleep(backoff.next_wait()).await;
@@ -235,6 +242,14 @@ impl Lane<'_> {
         self.show_membership();
     }
 
+    /// Drops the records of a partition that aren't placed yet: they will be delivered again. What is placed stays.
+    fn drop_records(&mut self, partition: &TopicPartition) {
+        if let Some(held) = self.held.get_mut(partition) {
+            held.stash.clear();
+            (held.waiting, held.unknown) = (None, None);
+        }
+    }
+
     /// Drops what is held of a partition, and what was to be done with it.
     fn forget(&mut self, partition: &TopicPartition) {
         self.held.remove(partition);
@@ -266,15 +281,7 @@ impl Lane<'_> {
     }
 }
 
-/// What the brokers know of the partitions, and the store of those that they know nothing of.
-async fn facts(
-    offsets: &Offsets,
-    survey: &Survey,
-    partitions: Vec<TopicPartition>,
-) -> Result<Vec<PartitionFacts>, String> {
-    let mut known = offsets.facts(partitions).await?;
-    let resolved =
-        known.iter_mut().filter_map(|(partition, facts)| Some((&*partition, facts.as_mut().ok()?)));
-    survey.complete(&mut resolved.collect::<Vec<_>>()).await?;
-    Ok(known)
+/// Whether the group has no offset of the partition.
+fn is_unrecorded(facts: &Result<Facts, String>) -> bool {
+    facts.as_ref().is_ok_and(|facts| facts.committed.is_none())
 }

@@ -15,6 +15,8 @@ pub(super) struct Fetching {
     pub(super) to_stop: Vec<TopicPartition>,
     /// What the core wants paused, whether it has begun or not.
     paused: BTreeSet<TopicPartition>,
+    /// Something was stopped since the client was polled.
+    pub(super) stopped: bool,
 }
 
 impl Fetching {
@@ -29,6 +31,11 @@ impl Fetching {
         self.to_begin.retain(|(of, _)| of != partition);
         self.to_stop.retain(|of| of != partition);
         self.paused.remove(partition);
+    }
+
+    /// What the client delivers of the partition, or says of its position, is of before.
+    pub(super) fn is_stale(&self, partition: &TopicPartition) -> bool {
+        self.to_stop.contains(partition) || self.is_to_begin(partition)
     }
 
     fn is_to_begin(&self, partition: &TopicPartition) -> bool {
@@ -64,8 +71,15 @@ impl Lane<'_> {
             return;
         }
         for partition in std::mem::take(&mut self.fetching.to_stop) {
+            self.fetching.stopped = true;
             self.try_kafka("stop fetching", |lane| lane.source.stop(&partition));
         }
+    }
+
+    /// A revocation, as the first poll after something was stopped brings it, was perhaps there already by then, and has been
+    /// answered by the stop: the partitions may belong to somebody else.
+    pub(super) fn is_revoked_already(&self) -> bool {
+        self.fetching.stopped
     }
 
     /// A client whose assignment is lost would forget that by being given another.

@@ -207,6 +207,7 @@ impl<'s> Lane<'s> {
         for event in self.source.poll() {
             self.source_event(event)?;
         }
+        self.fetching.stopped = false;
         // It stays so until what was lost is given up.
         if self.source.assignment_lost() {
             self.lost.store(true, Ordering::Relaxed);
@@ -249,7 +250,11 @@ impl<'s> Lane<'s> {
             }
             SourceEvent::Revoked(partitions) => {
                 tracing::info!(partitions = names(&partitions), "revoked");
-                self.handle(Event::Revoked(partitions));
+                self.handle(if self.is_revoked_already() {
+                    Event::Lost(partitions)
+                } else {
+                    Event::Revoked(partitions)
+                });
             }
             SourceEvent::Lost(partitions) => {
                 tracing::warn!(partitions = names(&partitions), "lost: the group expelled this member");
@@ -359,6 +364,9 @@ impl<'s> Lane<'s> {
             self.trouble.clear();
         }
         for (partition, position) in self.source.positions() {
+            if self.fetching.is_stale(&partition) {
+                continue;
+            }
             if self.held.get(&partition).is_none_or(|held| held.stash.is_empty()) {
                 self.handle(Event::Position { partition, position });
             }

@@ -36,6 +36,10 @@ impl<'s> Lane<'s> {
             let mut run = std::iter::from_fn(|| {
                 records.next_if(|next| next.topic_handle() == topic && next.partition() == index)
             });
+            if self.fetching.is_stale(&partition) {
+                run.for_each(drop);
+                continue;
+            }
             let held = self.held.entry(partition.clone()).or_default();
             if held.stash.is_empty() {
                 self.place(&partition, &mut run);
@@ -64,14 +68,14 @@ impl<'s> Lane<'s> {
         }
     }
 
-    /// An error stands in its place among the records: what came before it is placed before it is heard.
+    /// An error stands in a record's place: what came before it is placed before it is heard. The client counts it as
+    /// delivered and goes on behind it, so the partition is fetched anew, from where it was read to.
     fn partition_error(&mut self, partition: TopicPartition, error: PartitionError) {
-        if error.is_out_of_range() {
-            self.handle(Event::OutOfRange(partition));
-        } else {
+        if !error.is_out_of_range() {
             self.shared.status.consume_failed(&partition.topic, 1);
             self.kafka_trouble(format!("{partition}: {error}"));
         }
+        self.handle(Event::Astray(partition));
     }
 
     /// The partitions with records that waited for nothing but a turn.

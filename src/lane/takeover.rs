@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
 use crate::core::{Event, Publish, Remake};
-use crate::takeover::{Remade, Task};
+use crate::takeover::{Remade, Reply, Task};
 use crate::types::TopicPartition;
 
 /// The lane's batches in the queue.
@@ -37,7 +37,7 @@ impl Lane<'_> {
         self.taking_over.forget(&partition);
         let of = partition.clone();
         // A lane that has ended needs no answer.
-        let answer = Box::new(move |made| drop(answers.send(Answer::Remade(of, batch, made))));
+        let answer = Reply::new(move |made| drop(answers.send(Answer::Remade(of, batch, made))));
         let wanted = self.shared.takeovers.add(Task::Make { remake: remake.clone(), answer });
         self.taking_over.jobs.insert(partition, (remake, wanted));
     }
@@ -73,7 +73,8 @@ impl Lane<'_> {
             publish: Box::new(publish),
             outcome,
             lost: Arc::clone(&self.lost),
-            answer: Box::new(move |stored| drop(answers.send(Answer::Published(of, batch, stored)))),
+            produced: false,
+            answer: Reply::new(move |stored| drop(answers.send(Answer::Published(of, batch, stored)))),
         });
     }
 }

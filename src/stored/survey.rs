@@ -1,10 +1,10 @@
 //! What is stored of a topic in which the group has no offset: whether this valve was here before, and where its files
 //! end (PROTOCOL.md, "Where to start").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::stream::{StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::store::AT_ONCE;
 use super::{FileHeader, Part, Recognised, Store};
@@ -12,15 +12,19 @@ use crate::batch::terms::Terms;
 use crate::config::Start;
 use crate::core::start::{Facts, Stored};
 use crate::sink::{Digest, SinkError};
-use crate::types::{Offset, TopicPartition};
+use crate::source::offsets::{Offsets, PartitionFacts};
+use crate::types::Offset;
 
 /// Looks for what is stored, where the brokers know nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Survey {
     pub(crate) store: Store,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) offsets: Offsets,
     pub(crate) start: Start,
 }
+
+type Files<'s> = BoxStream<'s, Result<(String, Result<FileHeader, String>), SinkError>>;
 
 /// The batch of a partition that ends last, as far as its files were found.
 #[derive(Debug)]
@@ -40,41 +44,70 @@ impl Last {
     }
 }
 
+/// The facts of a partition without an offset.
+type Unrecorded<'f> = (i32, &'f mut Facts);
+
 impl Survey {
     /// Says in the facts of partitions without an offset what is stored of them.
     ///
     /// # Errors
-    /// A sentence, when the store can't be asked.
-    pub(crate) async fn complete(&self, facts: &mut [(&TopicPartition, &mut Facts)]) -> Result<(), String> {
-        let mut topics: BTreeMap<Arc<str>, Vec<_>> = BTreeMap::new();
-        for (partition, facts) in facts {
+    /// A sentence, when the brokers or the store can't be asked, or a file can't be understood on which it depends.
+    pub(crate) async fn complete(&self, known: &mut [PartitionFacts]) -> Result<(), String> {
+        let mut topics: BTreeMap<Arc<str>, Vec<Unrecorded<'_>>> = BTreeMap::new();
+        for (partition, facts) in known {
+            let Ok(facts) = facts else { continue };
             // Whether one that was added later has files isn't asked: an archive is long, and the answer known.
             let added = facts.partitions_at_start.is_some() && facts.was_added(partition.partition);
-            if facts.committed.is_none() && (!added || self.start == Start::Stored) {
+            if !added || self.start == Start::Stored {
                 topics.entry(Arc::clone(&partition.topic)).or_default().push((partition.partition, facts));
             }
         }
+        if topics.is_empty() {
+            return Ok(());
+        }
+        // A group that has no offset at all is new or was forgotten; its files may lie by an earlier layout then.
+        let everywhere = self.offsets.group(BTreeSet::new()).await?.committed.is_empty();
         for (topic, partitions) in topics {
+            let prefix = self.prefix(&topic, everywhere);
             let done = if self.start == Start::Stored {
-                self.find_ends(&topic, partitions).await
+                self.find_ends(&topic, prefix, partitions).await
             } else {
-                self.find_any(&topic, partitions).await
+                self.find_any(&topic, prefix, partitions).await
             };
-            done.map_err(|error| format!("what is stored of {topic}: {error}"))?;
+            done.map_err(|reason| format!("what is stored of {topic}: {reason}"))?;
         }
         Ok(())
     }
 
-    /// Looks until there is a file of each partition, or no file is left.
-    async fn find_any(&self, topic: &str, mut left: Vec<(i32, &mut &mut Facts)>) -> Result<(), SinkError> {
+    /// Where files of the topic are looked for.
+    fn prefix(&self, topic: &str, everywhere: bool) -> String {
+        let prefix = &self.terms.layout.prefix;
+        let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let narrow = self.terms.key.topic_prefix(prefix, topic).filter(|_| !everywhere);
+        narrow.unwrap_or(below)
+    }
+
+    /// Looks until there is a file of each partition, or no file is left. One of this valve that can't be understood may be
+    /// of any partition.
+    async fn find_any(
+        &self,
+        topic: &str,
+        prefix: String,
+        mut left: Vec<Unrecorded<'_>>,
+    ) -> Result<(), String> {
         left.iter_mut().for_each(|(_, facts)| facts.stored = Stored::Nothing);
         let topic_id = left.first().and_then(|(_, facts)| facts.topic_id);
-        let mut files = self.own_files(topic, topic_id);
+        let mut files = self.files(prefix);
         while !left.is_empty()
-            && let Some(header) = files.try_next().await?
+            && let Some((_, file)) = files.try_next().await.map_err(|error| error.to_string())?
         {
             left.retain_mut(|(partition, facts)| {
-                let found = header.file.partition.partition == *partition;
+                let found = match &file {
+                    Ok(header) => {
+                        is_of(header, topic, topic_id) && header.file.partition.partition == *partition
+                    }
+                    Err(_) => true,
+                };
                 if found {
                     facts.stored = Stored::Files;
                 }
@@ -84,10 +117,15 @@ impl Survey {
         Ok(())
     }
 
-    async fn find_ends(&self, topic: &str, partitions: Vec<(i32, &mut &mut Facts)>) -> Result<(), SinkError> {
+    async fn find_ends(
+        &self,
+        topic: &str,
+        prefix: String,
+        partitions: Vec<Unrecorded<'_>>,
+    ) -> Result<(), String> {
         tracing::info!(topic, "looking for where its stored files end");
         let topic_id = partitions.first().and_then(|(_, facts)| facts.topic_id);
-        let lasts = self.lasts(topic, topic_id).await?;
+        let lasts = self.lasts(topic, prefix, topic_id).await?;
         for (partition, facts) in partitions {
             facts.stored = lasts.get(&partition).map_or(Stored::Nothing, |last| Stored::Last {
                 metadata: last.metadata.clone(),
@@ -98,35 +136,36 @@ impl Survey {
         Ok(())
     }
 
-    /// This valve's files of the topic with this id.
-    fn own_files(
-        &self,
-        topic: &str,
-        topic_id: Option<u128>,
-    ) -> std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<FileHeader, SinkError>> + Send + '_>> {
-        let (prefix, name) = (&self.terms.layout.prefix, topic.to_owned());
-        let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let keys = self.store.list(self.terms.key.topic_prefix(prefix, topic).unwrap_or(below));
-        let headers = keys.map_ok(move |listed| async move { self.store.recognise(&listed.key).await });
-        let own = headers.try_buffer_unordered(AT_ONCE).try_filter_map(move |recognised| {
-            let own = match recognised {
-                Some(Recognised::Own(header)) => Some(*header),
-                _ => None,
-            };
-            let own = own.filter(|header| *header.file.partition.topic == *name);
-            let same_id = |header: &FileHeader| match (header.file.topic_id, topic_id) {
-                (Some(then), Some(now)) => then == now,
-                _ => true,
-            };
-            std::future::ready(Ok(own.filter(same_id)))
+    /// This valve's files: key and header, or why that can't be understood.
+    fn files(&self, prefix: String) -> Files<'_> {
+        let keys = self.store.list(prefix);
+        let headers = keys.map_ok(move |listed| async move {
+            let recognised = self.store.recognise(&listed.key).await?;
+            Ok(recognised.map(|recognised| (listed.key, recognised)))
+        });
+        let own = headers.try_buffer_unordered(AT_ONCE).try_filter_map(|recognised| {
+            std::future::ready(Ok(match recognised {
+                Some((key, Recognised::Own(header))) => Some((key, Ok(*header))),
+                Some((key, Recognised::Broken(reason))) => Some((key, Err(reason))),
+                Some((_, Recognised::Foreign)) | None => None,
+            }))
         });
         own.boxed()
     }
 
-    async fn lasts(&self, topic: &str, topic_id: Option<u128>) -> Result<BTreeMap<i32, Last>, SinkError> {
+    async fn lasts(
+        &self,
+        topic: &str,
+        prefix: String,
+        topic_id: Option<u128>,
+    ) -> Result<BTreeMap<i32, Last>, String> {
         let mut lasts: BTreeMap<i32, Last> = BTreeMap::new();
-        let mut files = self.own_files(topic, topic_id);
-        while let Some(header) = files.try_next().await? {
+        let mut files = self.files(prefix);
+        while let Some((key, header)) = files.try_next().await.map_err(|error| error.to_string())? {
+            let header = header.map_err(|reason| format!("{key}: {reason}"))?;
+            if !is_of(&header, topic, topic_id) {
+                continue;
+            }
             let FileHeader { file, metadata, .. } = header;
             let fresh = || Last {
                 end: file.end,
@@ -151,4 +190,9 @@ impl Survey {
         }
         Ok(lasts)
     }
+}
+
+fn is_of(header: &FileHeader, topic: &str, topic_id: Option<u128>) -> bool {
+    let other_id = matches!((header.file.topic_id, topic_id), (Some(then), Some(now)) if then != now);
+    *header.file.partition.topic == *topic && !other_id
 }

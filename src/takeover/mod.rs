@@ -41,7 +41,7 @@ pub(crate) enum Task {
         /// Which one.
         remake: Remake,
         /// Whom to tell.
-        answer: Box<dyn FnOnce(Result<Box<Remade>, String>) + Send>,
+        answer: Reply<Box<Remade>>,
     },
     /// Store and produce all of a batch that was only counted.
     Publish {
@@ -53,9 +53,41 @@ pub(crate) enum Task {
         outcome: Outcome,
         /// Whether the partition belongs to somebody else by now.
         lost: Arc<AtomicBool>,
+        /// Its dead letters are acknowledged.
+        produced: bool,
         /// Whom to tell: the bytes stored.
-        answer: Box<dyn FnOnce(Result<u64, String>) + Send>,
+        answer: Reply<u64>,
     },
+}
+
+/// Whom to tell of a task. It is told even if the task panics.
+pub(crate) struct Reply<T>(Option<Tell<T>>);
+
+type Tell<T> = Box<dyn FnOnce(Result<T, String>) + Send>;
+
+impl<T> Reply<T> {
+    /// Tells by calling `tell`.
+    pub(crate) fn new(tell: impl FnOnce(Result<T, String>) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    fn give(mut self, result: Result<T, String>) {
+        if let Some(tell) = self.0.take() {
+            tell(result);
+        }
+    }
+}
+
+impl<T> Drop for Reply<T> {
+    /// A task that was cancelled says so to nobody who listens.
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(Err(
+                "making the promised batch again was broken off, by a bug in valve; the log says where"
+                    .to_owned(),
+            ));
+        }
+    }
 }
 
 /// Why a task ended without being done.

@@ -45,8 +45,8 @@ struct Passes<'a> {
     manifest: Manifest<'a>,
     lost: &'a AtomicBool,
     sink: std::sync::Arc<dyn Sink>,
-    /// The dead letters are acknowledged.
-    produced: bool,
+    /// The dead letters are acknowledged, now or in an earlier try.
+    produced: &'a mut bool,
     bytes: u64,
 }
 
@@ -57,7 +57,7 @@ impl Maker {
         remake: &Remake,
         publish: &Publish,
         outcome: &Outcome,
-        lost: &AtomicBool,
+        (lost, produced): (&AtomicBool, &mut bool),
         wanted: &CancellationToken,
     ) -> Result<u64, Stop> {
         let range = range(remake, wanted)?;
@@ -66,18 +66,8 @@ impl Maker {
         let sink = sink.map_err(|error| Stop::Refused(error.to_string()))?;
         let (name, cluster) = (&self.publisher.config.name, &self.publisher.cluster);
         let manifest = Manifest::new(&empty.terms, name, cluster, publish, outcome);
-        let mut passes = Passes {
-            maker: self,
-            remake,
-            range,
-            publish,
-            outcome,
-            manifest,
-            lost,
-            sink,
-            produced: outcome.dead_letter_count() == 0,
-            bytes: 0,
-        };
+        let mut passes =
+            Passes { maker: self, remake, range, publish, outcome, manifest, lost, sink, produced, bytes: 0 };
         passes.run()?;
         fault_point::reach(Point::Published);
         Ok(passes.bytes)
@@ -98,7 +88,7 @@ impl Passes<'_> {
     /// The uncompressed size of each file, and all dead letters produced on the way.
     fn measure(&mut self) -> Result<Vec<(FileName, u64)>, Stop> {
         let batch = self.pass(HashSet::new(), &mut |_, _| Ok(()))?;
-        self.produced = true;
+        *self.produced = true;
         let size = |file: &crate::batch::HourFile| {
             ((file.hour, file.schema.id()), file.file.datum_bytes() + FILE_OVERHEAD)
         };
@@ -169,7 +159,7 @@ impl Passes<'_> {
     /// Produces the dead letters that the batch holds, once; in later passes they are dropped.
     fn produce(&self, batch: &mut Batch) -> Result<(), Stop> {
         let letters = batch.take_dead_letters();
-        if self.produced || letters.is_empty() {
+        if *self.produced || letters.is_empty() {
             return Ok(());
         }
         self.until_cancelled(self.maker.publisher.produce(&letters, self.publish, self.lost))
@@ -209,18 +199,35 @@ impl Passes<'_> {
         &self,
         file: &FileOutcome,
         entry: Entry,
-        received: mpsc::Receiver<Result<Bytes, SinkError>>,
+        received: mpsc::Receiver<Piece>,
     ) -> tokio::task::JoinHandle<Result<crate::sink::Stored, SinkError>> {
         let (sink, digest) = (std::sync::Arc::clone(&self.sink), file.digest);
-        let pieces =
-            unfold(received, |mut received| async { received.recv().await.map(|piece| (piece, received)) });
+        let pieces = unfold(Some(received), |received| async { next_piece(received?).await });
         self.maker.runtime.spawn(async move { sink.put_streaming(&entry.key, digest, pieces.boxed()).await })
+    }
+}
+
+/// What comes of a file that is made while it is stored.
+enum Piece {
+    Bytes(Bytes),
+    /// It is whole, and what was promised.
+    End,
+}
+
+/// The next piece for the store. A stream that breaks off without its end is an error: nothing of it may become visible.
+async fn next_piece(
+    mut received: mpsc::Receiver<Piece>,
+) -> Option<(Result<Bytes, SinkError>, Option<mpsc::Receiver<Piece>>)> {
+    match received.recv().await {
+        Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some(received))),
+        Some(Piece::End) => None,
+        None => Some((Err(SinkError::Unavailable("the file couldn't be made".to_owned())), None)),
     }
 }
 
 /// The pieces of a file on their way to the store.
 struct Sent<'a> {
-    pieces: mpsc::Sender<Result<Bytes, SinkError>>,
+    pieces: mpsc::Sender<Piece>,
     entry: &'a Entry,
     begun: bool,
     bytes: u64,
@@ -246,17 +253,14 @@ impl Sent<'_> {
 
     fn piece(&mut self, piece: Bytes) -> Result<(), Stop> {
         self.bytes += piece.len() as u64;
-        let sent = self.pieces.blocking_send(Ok(piece));
+        let sent = self.pieces.blocking_send(Piece::Bytes(piece));
         sent.map_err(|_| Stop::Later(Dependency::Sink, "the store took no more of a file".to_owned()))
     }
 
     fn end(self, passed: &Result<(), Stop>) {
-        if passed.is_err() {
+        if passed.is_ok() {
             // A store that is done already doesn't hear it.
-            drop(
-                self.pieces
-                    .blocking_send(Err(SinkError::Unavailable("the file couldn't be made".to_owned()))),
-            );
+            drop(self.pieces.blocking_send(Piece::End));
         }
     }
 }

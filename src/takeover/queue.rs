@@ -1,5 +1,6 @@
 //! The queue of takeovers, and the thread that works it off.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -80,7 +81,9 @@ fn work(maker: &Maker, queue: &Receiver<Job>) {
 
 /// Tries a job once; what comes back is to be tried again.
 fn attempt(maker: &Maker, mut one: Waiting) -> Option<Waiting> {
-    match maker.perform(one.job) {
+    // Its reply is given by being dropped; the others' turn comes nevertheless.
+    let performed = catch_unwind(AssertUnwindSafe(|| maker.perform(one.job)));
+    match performed.unwrap_or_default() {
         None => None,
         Some((job, dependency, reason)) => {
             one.job = job;
@@ -102,20 +105,20 @@ impl Maker {
         let Job { task, wanted } = job;
         match task {
             Task::Make { remake, answer } => match self.make(&remake, &wanted) {
-                Ok(remade) => answer(Ok(Box::new(remade))),
+                Ok(remade) => answer.give(Ok(Box::new(remade))),
                 Err(Stop::Cancelled) => {}
-                Err(Stop::Refused(reason)) => answer(Err(reason)),
+                Err(Stop::Refused(reason)) => answer.give(Err(reason)),
                 Err(Stop::Later(dependency, reason)) => {
                     return Some((Job { task: Task::Make { remake, answer }, wanted }, dependency, reason));
                 }
             },
-            Task::Publish { remake, publish, outcome, lost, answer } => {
-                match self.publish(&remake, &publish, &outcome, &lost, &wanted) {
-                    Ok(bytes) => answer(Ok(bytes)),
+            Task::Publish { remake, publish, outcome, lost, mut produced, answer } => {
+                match self.publish(&remake, &publish, &outcome, (&lost, &mut produced), &wanted) {
+                    Ok(bytes) => answer.give(Ok(bytes)),
                     Err(Stop::Cancelled) => {}
-                    Err(Stop::Refused(reason)) => answer(Err(reason)),
+                    Err(Stop::Refused(reason)) => answer.give(Err(reason)),
                     Err(Stop::Later(dependency, reason)) => {
-                        let task = Task::Publish { remake, publish, outcome, lost, answer };
+                        let task = Task::Publish { remake, publish, outcome, lost, produced, answer };
                         return Some((Job { task, wanted }, dependency, reason));
                     }
                 }

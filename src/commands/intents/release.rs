@@ -61,6 +61,8 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
         return Err(Failure::Failed("nothing was changed".to_owned()));
     }
     in_time(Box::pin(async {
+        // What the brokers take only while the group has no members, and nobody has been at work.
+        commit_alone(&offsets, &outsider, &unchanged, unchanged.clone()).await?;
         let commit = releaser.carry_out(plan).await.map_err(Failure::Failed)?;
         let at = commit.offset;
         commit_alone(&offsets, &outsider, &unchanged, commit).await?;

@@ -1,12 +1,17 @@
 //! Where a partition stands between its assignment and its parting: where it begins, whose promise it keeps first, and
 //! what becomes of it when the log changes under it.
 
+use std::time::Duration;
+
 use super::{Partition, Step};
 use crate::core::batch::{SealReason, SealedBatch, Stage};
 use crate::core::intent::Metadata;
 use crate::core::start::{Decision, Facts, RECREATED_WHILE_PROMISED, decide, is_recreated};
 use crate::core::{Action, Remake, Ticket};
 use crate::types::Offset;
+
+/// How long a partition whose fetching failed waits until it is fetched again.
+const REST: Duration = Duration::from_secs(1);
 
 /// What was gone before it was read, as `[first, end)`.
 type Lost = Option<(Offset, Offset)>;
@@ -21,6 +26,8 @@ pub(super) enum Standing {
     Filling,
     /// There is nothing at the position: it is being found out why.
     Astray(Ticket),
+    /// There was no reason: it is fetched again from where it was read to, after a moment.
+    Resting(Duration),
     /// What was read is finished or dropped, then it is resolved again.
     Overtaken,
     /// Held, or fenced: it takes nothing and publishes nothing.
@@ -93,8 +100,9 @@ impl Partition {
         step.actions.push(Action::Consume(self.name.clone(), self.read));
     }
 
-    /// There is nothing at the position. Why decides what becomes of the open batch, so that is asked first.
-    pub(in crate::core) fn out_of_range(&mut self, step: &mut Step<'_>) {
+    /// The client went astray: there may be nothing at the position. Why decides what becomes of the open batch, so that is
+    /// asked first.
+    pub(in crate::core) fn went_astray(&mut self, step: &mut Step<'_>) {
         if self.standing == Standing::Filling {
             self.stop(step);
             self.standing = Standing::Astray(self.ask(step));
@@ -113,6 +121,10 @@ impl Partition {
         if is_recreated(&self.committed, facts.topic_id) {
             return self.recreated(step);
         }
+        if facts.low <= self.read && self.read <= facts.end {
+            self.standing = Standing::Resting(step.now.monotonic + REST);
+            return;
+        }
         if facts.end < self.read {
             // What was read and isn't in the log any more is stored only if it was promised: its next owner, which is
             // this one, looks whether it can still be made.
@@ -121,6 +133,16 @@ impl Partition {
             self.seal(SealReason::Retention, step);
         }
         self.standing = Standing::Overtaken;
+    }
+
+    /// Goes on after a rest.
+    pub(super) fn wake(&mut self, step: &mut Step<'_>) {
+        if let Standing::Resting(until) = self.standing
+            && step.now.monotonic >= until
+            && !self.parting
+        {
+            self.begin(step);
+        }
     }
 
     /// The brokers say that the topic has this id.
@@ -137,7 +159,8 @@ impl Partition {
     /// The topic was deleted and created again: what was read of the old one and isn't promised is dropped.
     fn recreated(&mut self, step: &mut Step<'_>) {
         self.stop(step);
-        if self.committed.intent.is_some() {
+        // What a commit under way makes of the promise shows when it is resolved again.
+        if self.committed.intent.is_some() && self.commit.is_none() {
             return self.hold(RECREATED_WHILE_PROMISED.to_owned(), step);
         }
         self.drop_batches(step);

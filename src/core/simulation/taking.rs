@@ -71,7 +71,7 @@ impl World {
         if held.position < low || held.position > high {
             held.failed = true;
             self.seen.out_of_range += 1;
-            self.event(me, Event::OutOfRange(self.names[partition].clone()));
+            self.event(me, Event::Astray(self.names[partition].clone()));
             return true;
         }
         // The client reads by the topic's id: what belongs to another one it doesn't get.

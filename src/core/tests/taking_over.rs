@@ -137,10 +137,37 @@ fn committed_at(offset: i64) -> Option<(Offset, String)> {
 }
 
 #[test]
+fn given_fetching_fails_without_a_reason_in_the_log_then_the_open_batch_goes_on_where_it_was_after_a_rest() {
+    let mut rig = Rig::filling(&[p(0)]);
+    rig.take(&p(0), 4);
+    let actions = rig.event(Event::Astray(p(0)));
+    assert_eq!(actions[0], Action::Stop(p(0)));
+    assert_eq!(rig.resolve(&p(0), ticket(&actions), Facts { committed: committed_at(0), ..log(0, 100) }), []);
+    // What the client says of its position meanwhile counts a record that never came.
+    rig.event(Event::Position { partition: p(0), position: Offset(5) });
+    assert_eq!(rig.pass(Duration::from_millis(999)), []);
+    assert_eq!(rig.pass(Duration::from_millis(1)), [Action::Consume(p(0), Offset(4))]);
+    let (batch, _) = sealed(&rig.take(&p(0), FULL - 4)).unwrap();
+    assert_eq!(publish(&rig.promise(&p(0), batch, outcome(FULL))).unwrap().end, Offset(10));
+}
+
+#[test]
+fn given_the_topic_is_created_again_while_the_batchs_end_is_being_committed_then_the_answer_decides() {
+    let mut rig = Rig::filling(&[p(0)]);
+    let batch = rig.fill_up(&p(0));
+    rig.publish(&p(0), batch, FULL);
+    let actions = rig.event(Event::TopicId { topic: std::sync::Arc::from("orders"), id: 2 });
+    assert!(!is_held(&actions), "{actions:?}");
+    let asked = ticket(&rig.accept(&p(0)));
+    let anew = Facts { topic_id: Some(2), committed: committed_at(10), ..log(0, 9) };
+    assert_eq!(commit(&rig.resolve(&p(0), asked, anew)).unwrap().offset, Offset(0));
+}
+
+#[test]
 fn given_the_log_became_shorter_than_what_was_read_then_the_open_batch_is_dropped_unpublished() {
     let mut rig = Rig::filling(&[p(0)]);
     rig.take(&p(0), 4);
-    let ticket = ticket(&rig.event(Event::OutOfRange(p(0))));
+    let ticket = ticket(&rig.event(Event::Astray(p(0))));
     let actions = rig.resolve(&p(0), ticket, Facts { committed: committed_at(0), ..log(0, 2) });
     assert_eq!((&actions[0], sealed(&actions)), (&Action::Abandon(p(0)), None));
     let ticket = super::ticket(&actions);
