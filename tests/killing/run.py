@@ -85,7 +85,7 @@ class Run:
         if may_be_armed and self.random.random() < ARMED:
             fault = self.random.choice(valves.POINTS)
             hold = self.random.random() < 0.3
-            times = 60 if fault in ("stored", "filling") else 15
+            times = 30 if fault in ("stored", "filling") else 8
             fault += f":{self.random.randint(1, times)}"
         # Whoever takes over has to go by the intent, not by settings of its own.
         environ = self.environ | {
@@ -140,7 +140,8 @@ class Run:
     # What happens to them.
 
     def kill(self):
-        valve = self.random.choice(self.living)
+        # Those with a fault point are left to reach it, as long as there are others.
+        valve = self.random.choice([valve for valve in self.living if not valve.fault] or self.living)
         self.living.remove(valve)
         valve.kill()
         self.counts["kills at random times"] += 1
@@ -212,8 +213,8 @@ class Run:
     def deck(self):
         """All that is to happen, shuffled; a valve that dies at a fault point takes a kill out of it."""
         kills = self.options.kills
-        few = max(2, kills // 10)
-        deck = [self.zombie] * 2 * few + [self.scale] * few + [self.roll] * (few // 2)
+        deck = [self.zombie] * max(2, kills // 5) + [self.scale] * max(2, kills // 10)
+        deck += [self.roll] * max(1, kills // 20)
         outages = self.options.outages
         deck += [self.freeze_broker] * (outages // 2) + [self.freeze_store] * (outages - outages // 2)
         deck += [self.restart_broker] * self.options.broker_restarts + [self.kill] * kills
