@@ -28,9 +28,9 @@ import traffic
 import valves
 
 SESSION = 6  # seconds until the group gives up a member
-STOP_WITHIN = 60  # seconds, after SIGTERM
+STOP_WITHIN = 120  # seconds, after SIGTERM
 RECOVERED_AFTER = 20  # seconds after an outage of store or broker
-READY_WITHIN = 60  # seconds, once everything is committed
+READY_WITHIN = 120  # seconds, once everything is committed
 STALLED = 120  # seconds without any commit that count as hung
 ARMED = 0.6  # of the replacements have a fault point
 # The errors that are meant to be said. (Whether leaving work to others was right is judged by when it happened.)
@@ -44,7 +44,7 @@ def arguments():
     parser.add_argument("--records", type=int, default=2_000_000)
     parser.add_argument("--valves", type=int, default=4)
     parser.add_argument("--partitions", type=int, default=12)
-    parser.add_argument("--protocol", choices=["classic", "consumer"], default="classic")
+    parser.add_argument("--protocol", choices=["classic", "eager", "consumer"], default="classic")
     parser.add_argument("--pause", type=float, default=5, help="seconds between events, on average")
     parser.add_argument("--broker-restarts", type=int, default=0, help="asked of the parent process, tests/kill")
     parser.add_argument("--outages", type=int, default=0, help="of store and broker, likewise")
