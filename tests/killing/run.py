@@ -66,6 +66,7 @@ class Run:
         self.broker = services.Broker(self.name, self.topic, options.partitions)
         self.environ = valves.settings(self.name, self.topic, options.protocol)
         self.all, self.living = [], []
+        self.calmed = False
         self.store_frozen_until = None
         self.outage_until = 0  # some time after the store or the broker was back
         self.counts = collections.Counter()
@@ -82,7 +83,7 @@ class Run:
 
     def start(self, may_be_armed=False):
         fault, hold = None, False
-        if may_be_armed and self.random.random() < ARMED:
+        if may_be_armed and not self.calmed and self.random.random() < ARMED:
             fault = self.random.choice(valves.POINTS)
             hold = self.random.random() < 0.3
             times = 30 if fault in ("stored", "filling") else 8
@@ -248,6 +249,7 @@ class Run:
     def calm(self):
         """Whoever sleeps wakes up, whoever stands still goes on, and there are as many as there should be."""
         self.say("calm from here on")
+        self.calmed = True
         self.thaw_due(float("inf"))
         for valve in self.living:
             valve.go_on()
