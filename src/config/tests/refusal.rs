@@ -353,7 +353,7 @@ fn given_an_error_then_it_reads_as_a_block() {
          start = \"earlist\"\n    \
          from:    environment variable VALVE_START\n    \
          problem: it is none of the allowed values\n    \
-         allowed: `earliest`, `latest`\n    \
+         allowed: `earliest`, `latest`, `stored`\n    \
          hint:    did you mean `earliest`?"
     );
 }
