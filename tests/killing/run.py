@@ -28,9 +28,9 @@ import traffic
 import valves
 
 SESSION = 6  # seconds until the group gives up a member
-STOP_WITHIN = 60  # seconds, after SIGTERM
+STOP_WITHIN = 120  # seconds, after SIGTERM
 RECOVERED_AFTER = 20  # seconds after an outage of store or broker
-READY_WITHIN = 60  # seconds, once everything is committed
+READY_WITHIN = 120  # seconds, once everything is committed
 STALLED = 120  # seconds without any commit that count as hung
 ARMED = 0.6  # of the replacements have a fault point
 # The errors that are meant to be said. (Whether leaving work to others was right is judged by when it happened.)
@@ -44,7 +44,7 @@ def arguments():
     parser.add_argument("--records", type=int, default=2_000_000)
     parser.add_argument("--valves", type=int, default=4)
     parser.add_argument("--partitions", type=int, default=12)
-    parser.add_argument("--protocol", choices=["classic", "consumer"], default="classic")
+    parser.add_argument("--protocol", choices=["classic", "eager", "consumer"], default="classic")
     parser.add_argument("--pause", type=float, default=5, help="seconds between events, on average")
     parser.add_argument("--broker-restarts", type=int, default=0, help="asked of the parent process, tests/kill")
     parser.add_argument("--outages", type=int, default=0, help="of store and broker, likewise")
@@ -66,6 +66,7 @@ class Run:
         self.broker = services.Broker(self.name, self.topic, options.partitions)
         self.environ = valves.settings(self.name, self.topic, options.protocol)
         self.all, self.living = [], []
+        self.calmed = False
         self.store_frozen_until = None
         self.outage_until = 0  # some time after the store or the broker was back
         self.counts = collections.Counter()
@@ -82,10 +83,10 @@ class Run:
 
     def start(self, may_be_armed=False):
         fault, hold = None, False
-        if may_be_armed and self.random.random() < ARMED:
+        if may_be_armed and not self.calmed and self.random.random() < ARMED:
             fault = self.random.choice(valves.POINTS)
             hold = self.random.random() < 0.3
-            times = 60 if fault in ("stored", "filling") else 15
+            times = 30 if fault in ("stored", "filling") else 8
             fault += f":{self.random.randint(1, times)}"
         # Whoever takes over has to go by the intent, not by settings of its own.
         environ = self.environ | {
@@ -140,7 +141,8 @@ class Run:
     # What happens to them.
 
     def kill(self):
-        valve = self.random.choice(self.living)
+        # Those with a fault point are left to reach it, as long as there are others.
+        valve = self.random.choice([valve for valve in self.living if not valve.fault] or self.living)
         self.living.remove(valve)
         valve.kill()
         self.counts["kills at random times"] += 1
@@ -212,8 +214,8 @@ class Run:
     def deck(self):
         """All that is to happen, shuffled; a valve that dies at a fault point takes a kill out of it."""
         kills = self.options.kills
-        few = max(2, kills // 10)
-        deck = [self.zombie] * 2 * few + [self.scale] * few + [self.roll] * (few // 2)
+        deck = [self.zombie] * max(2, kills // 5) + [self.scale] * max(2, kills // 10)
+        deck += [self.roll] * max(1, kills // 20)
         outages = self.options.outages
         deck += [self.freeze_broker] * (outages // 2) + [self.freeze_store] * (outages - outages // 2)
         deck += [self.restart_broker] * self.options.broker_restarts + [self.kill] * kills
@@ -247,6 +249,7 @@ class Run:
     def calm(self):
         """Whoever sleeps wakes up, whoever stands still goes on, and there are as many as there should be."""
         self.say("calm from here on")
+        self.calmed = True
         self.thaw_due(float("inf"))
         for valve in self.living:
             valve.go_on()

@@ -20,7 +20,7 @@ def settings(name, topic, protocol):
         "VALVE_TOPICS": topic,
         "VALVE_TOPICS_REFRESH": "5s",
         "VALVE_KAFKA__BOOTSTRAP_SERVERS": environ["VALVE_TEST_KAFKA"],
-        "VALVE_GROUP__PROTOCOL": protocol,
+        "VALVE_GROUP__PROTOCOL": "consumer" if protocol == "consumer" else "classic",
         "VALVE_REGISTRY__URL": environ["VALVE_TEST_REGISTRY"],
         "VALVE_TIMESTAMP": "field:at",
         "VALVE_SINK__BUCKET": environ["VALVE_TEST_S3_BUCKET"],
@@ -30,14 +30,15 @@ def settings(name, topic, protocol):
         "VALVE_SINK__REGION": "us-east-1",
         "VALVE_BATCH__MAX_AGE": "3s",
         "VALVE_BATCH__MAX_IDLE": "1s",
-        "VALVE_REBALANCE__GRACE": "4s",
         "VALVE_MEMORY__BUDGET": "256MiB",
         "VALVE_HTTP__LISTEN": "127.0.0.1:0",
         "AWS_ACCESS_KEY_ID": environ["VALVE_TEST_S3_ACCESS_KEY"],
         "AWS_SECRET_ACCESS_KEY": environ["VALVE_TEST_S3_SECRET_KEY"],
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    if protocol == "classic":  # otherwise the broker says
+    if protocol == "eager":
+        chosen["VALVE_GROUP__ASSIGNMENT"] = "range"
+    if protocol != "consumer":  # otherwise the broker says
         chosen["VALVE_KAFKA__PROPERTIES__SESSION_TIMEOUT_MS"] = "6000"
         chosen["VALVE_KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS"] = "1000"
     return chosen
