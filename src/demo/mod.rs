@@ -14,6 +14,8 @@
 mod datum;
 mod draws;
 mod events;
+#[cfg(test)]
+mod fault_tests;
 mod generator;
 mod letters;
 mod orders;

@@ -93,6 +93,12 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
+    /// The broker that it runs on.
+    #[cfg(test)]
+    pub(super) fn broker(&self) -> &EmbeddedBroker {
+        &self.broker
+    }
+
     /// Starts the broker and the registry.
     pub(crate) async fn start(options: Options) -> Result<Self, DemoError> {
         let registry = RegistryServer::start().await?;
