@@ -121,7 +121,8 @@ impl Partition {
         if is_recreated(&self.committed, facts.topic_id) {
             return self.recreated(step);
         }
-        if facts.low <= self.read && self.read <= facts.end {
+        let in_range = facts.low <= self.read && self.read <= facts.end;
+        if in_range && !self.parting {
             self.standing = Standing::Resting(step.now.monotonic + REST);
             return;
         }

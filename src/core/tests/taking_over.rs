@@ -152,6 +152,18 @@ fn given_fetching_fails_without_a_reason_in_the_log_then_the_open_batch_goes_on_
 }
 
 #[test]
+fn given_fetching_fails_and_the_partition_is_revoked_meanwhile_then_the_open_batch_is_finished() {
+    let mut rig = Rig::filling(&[p(0)]);
+    rig.take(&p(0), 4);
+    let asked = ticket(&rig.event(Event::Astray(p(0))));
+    rig.revoke(&[p(0)]);
+    let actions = rig.resolve(&p(0), asked, Facts { committed: committed_at(0), ..log(0, 100) });
+    let (batch, _) = sealed(&actions).unwrap();
+    rig.publish(&p(0), batch, 4);
+    assert_eq!(given_up(&rig.accept(&p(0))), Some(vec![p(0)]));
+}
+
+#[test]
 fn given_the_topic_is_created_again_while_the_batchs_end_is_being_committed_then_the_answer_decides() {
     let mut rig = Rig::filling(&[p(0)]);
     let batch = rig.fill_up(&p(0));
