@@ -234,6 +234,7 @@ impl Lane<'_> {
     fn give_up(&mut self, partitions: &[TopicPartition]) {
         for partition in partitions {
             self.forget(partition);
+            self.fetching.forget(partition);
         }
         self.try_kafka("give up", |lane| lane.source.give_up(partitions));
         self.lost.store(false, Ordering::Relaxed);
@@ -253,7 +254,7 @@ impl Lane<'_> {
     /// Drops what is held of a partition, and what was to be done with it.
     fn forget(&mut self, partition: &TopicPartition) {
         self.held.remove(partition);
-        self.fetching.forget(partition);
+        self.fetching.dont_begin(partition);
         if let Some(wanted) = self.asked.remove(partition) {
             wanted.cancel();
         }

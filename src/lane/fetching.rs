@@ -26,9 +26,14 @@ impl Fetching {
         self.to_begin.push((partition, offset));
     }
 
-    /// The partition is given up.
-    pub(super) fn forget(&mut self, partition: &TopicPartition) {
+    /// What was to be fetched of the partition isn't wanted any more. What is to be stopped still is.
+    pub(super) fn dont_begin(&mut self, partition: &TopicPartition) {
         self.to_begin.retain(|(of, _)| of != partition);
+    }
+
+    /// The partition is given up: the client loses it, stopped or not.
+    pub(super) fn forget(&mut self, partition: &TopicPartition) {
+        self.dont_begin(partition);
         self.to_stop.retain(|of| of != partition);
         self.paused.remove(partition);
     }
@@ -108,5 +113,23 @@ impl Lane<'_> {
                 self.try_kafka("pause", |lane| lane.source.pause(&partition));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_partition_to_be_stopped_when_it_is_abandoned_then_it_is_still_stopped_and_when_given_up_it_is_not()
+     {
+        let partition = TopicPartition::new("orders", 0);
+        let mut fetching = Fetching::default();
+        fetching.consume(partition.clone(), Offset(5));
+        fetching.to_stop.push(partition.clone());
+        fetching.dont_begin(&partition);
+        assert!(fetching.to_begin.is_empty() && fetching.is_stale(&partition));
+        fetching.forget(&partition);
+        assert!(!fetching.is_stale(&partition));
     }
 }
