@@ -17,13 +17,15 @@ pub struct Budget {
 struct Inner {
     limit: usize,
     used: AtomicUsize,
+    /// The part of `used` that is on its way out.
+    leaving: AtomicUsize,
 }
 
 impl Budget {
     /// A budget of `limit` bytes, none of them used.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { inner: Arc::new(Inner { limit, used: AtomicUsize::new(0) }) }
+        Self { inner: Arc::new(Inner { limit, used: AtomicUsize::new(0), leaving: AtomicUsize::new(0) }) }
     }
 
     /// The limit, in bytes.
@@ -38,10 +40,16 @@ impl Budget {
         self.inner.used.load(Ordering::Relaxed)
     }
 
+    /// Bytes in use that will be free once they are stored, whatever becomes of the rest: of sealed batches.
+    #[must_use]
+    pub fn leaving(&self) -> usize {
+        self.inner.leaving.load(Ordering::Relaxed)
+    }
+
     /// An account of this budget that holds nothing yet.
     #[must_use]
     pub fn account(&self) -> Account {
-        Account { budget: self.clone(), held: 0 }
+        Account { budget: self.clone(), held: 0, leaves: false }
     }
 }
 
@@ -50,6 +58,7 @@ impl Budget {
 pub struct Account {
     budget: Budget,
     held: usize,
+    leaves: bool,
 }
 
 impl Account {
@@ -61,18 +70,65 @@ impl Account {
 
     /// Makes `bytes` what this account holds.
     pub fn set(&mut self, bytes: usize) {
-        let used = &self.budget.inner.used;
-        if bytes >= self.held {
-            used.fetch_add(bytes - self.held, Ordering::Relaxed);
-        } else {
-            used.fetch_sub(self.held - bytes, Ordering::Relaxed);
+        let inner = &self.budget.inner;
+        change(&inner.used, self.held, bytes);
+        if self.leaves {
+            change(&inner.leaving, self.held, bytes);
         }
         self.held = bytes;
+    }
+
+    /// What it holds, now and later, is on its way out.
+    pub fn leave(&mut self) {
+        if !self.leaves {
+            self.leaves = true;
+            change(&self.budget.inner.leaving, 0, self.held);
+        }
+    }
+}
+
+fn change(sum: &AtomicUsize, before: usize, after: usize) {
+    if after >= before {
+        sum.fetch_add(after - before, Ordering::Relaxed);
+    } else {
+        sum.fetch_sub(before - after, Ordering::Relaxed);
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
         self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn given_any_accounts_then_the_sums_are_theirs_and_nothing_is_left_when_they_are_gone(
+            steps in prop::collection::vec((0..4_usize, 0..1_000_usize, any::<bool>()), 0..60),
+        ) {
+            let budget = Budget::new(1_000);
+            let mut accounts: Vec<_> = (0..4).map(|_| (budget.account(), false)).collect();
+            for (index, bytes, leaves) in steps {
+                let (account, leaving) = &mut accounts[index];
+                account.set(bytes);
+                if leaves {
+                    account.leave();
+                    *leaving = true;
+                }
+                let held = |wanted: fn(&bool) -> bool| -> usize {
+                    accounts.iter().filter(|(_, leaving)| wanted(leaving)).map(|(account, _)| account.held()).sum()
+                };
+                prop_assert_eq!(budget.used(), held(|_| true));
+                prop_assert_eq!(budget.leaving(), held(|leaving| *leaving));
+            }
+            accounts.clear();
+            prop_assert_eq!((budget.used(), budget.leaving()), (0, 0));
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::registry::SchemaSource;
 use crate::registry::cache::SchemaCache;
 use crate::registry::confluent::Confluent;
 use crate::retry::until_done;
+use crate::sink::Sink;
 use crate::sink::retry::Retrying;
 use crate::source::offsets::Offsets;
 use crate::stored::Store;
@@ -105,14 +106,10 @@ pub async fn run(
     let (ids, topic_ids) = watch::channel(TopicIds::default());
     attendants.spawn(discovery.keep_looking(config.topics_refresh, found, ids));
 
-    let publisher = Publisher {
-        config: Arc::clone(&config),
-        terms,
-        cluster,
-        sink: Arc::new(Retrying::new(sink, troubles.clone())),
-        dead_letters: Arc::new(dead_letters),
-        troubles: troubles.clone(),
-    };
+    let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
+    let dead_letters = Arc::new(dead_letters);
+    let publisher =
+        Publisher::new(Arc::clone(&config), terms, &cluster, sink, dead_letters, troubles.clone());
     let unknown_after = config.registry.unknown_after;
     let schemas = SchemaCache::new(registry, unknown_after, Arc::clone(&clock), troubles.clone());
     let budget = Budget::new(config.memory_budget);

@@ -193,6 +193,11 @@ impl Batch {
         self.account.held()
     }
 
+    /// It takes no more records: what it holds is on its way out.
+    pub(crate) fn leave(&mut self) {
+        self.account.leave();
+    }
+
     /// The bytes that are to be stored so far: compressed blocks, an unfinished one as if it couldn't be compressed, and
     /// dead letters.
     pub(crate) fn bytes(&self) -> u64 {

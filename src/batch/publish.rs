@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
+use tokio::sync::Semaphore;
 
 use super::manifest::Manifest;
 use super::terms::Terms;
@@ -22,6 +23,9 @@ use crate::telemetry::troubles::{Dependency, Troubles};
 
 /// How many files of one batch are being stored at once.
 const AT_ONCE: usize = 8;
+
+/// How many files of the process are: each is a connection, with buffers that no budget sees.
+const AT_ONCE_ALL: usize = 16;
 
 /// How long one try at a group of dead letters may take.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,9 +47,34 @@ pub(crate) struct Publisher {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) troubles: Troubles,
+    turns: Turns,
+}
+
+/// Whose turn it is to use what the process has little of.
+#[derive(Clone, Debug)]
+struct Turns {
+    uploads: Arc<Semaphore>,
+    /// One group of dead letters is on its way at a time: the producer holds a copy.
+    dead_letters: Arc<Semaphore>,
 }
 
 impl Publisher {
+    /// A publisher of today's batches.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        terms: Arc<Terms>,
+        cluster: &str,
+        sink: Arc<dyn Sink>,
+        dead_letters: Arc<dyn DeadLetters>,
+        troubles: Troubles,
+    ) -> Self {
+        let turns = Turns {
+            uploads: Arc::new(Semaphore::new(AT_ONCE_ALL)),
+            dead_letters: Arc::new(Semaphore::new(1)),
+        };
+        Self { config, terms, cluster: cluster.into(), sink, dead_letters, troubles, turns }
+    }
+
     /// Stores and produces all of `batch`; returns the bytes stored once everything is acknowledged. Nothing more is
     /// begun once `lost` says that the partition belongs to somebody else.
     ///
@@ -77,6 +106,8 @@ impl Publisher {
     /// fails.
     pub(crate) async fn produce(&self, letters: &[DeadLetter], publish: &Publish, lost: &AtomicBool) {
         for group in groups(letters) {
+            // Nobody closes it.
+            let _turn = self.turns.dead_letters.acquire().await.ok();
             let what = format!("dead letters of {}", publish.partition);
             let attempt = || async {
                 while_owned(lost).await;
@@ -98,6 +129,7 @@ impl Publisher {
     ) -> Result<u64, SinkError> {
         let store = |(index, file): (usize, HourFile)| async move {
             while_owned(lost).await;
+            let _turn = self.turns.uploads.acquire().await.ok();
             let Some(entry) = manifest.entry(index) else { return Ok(0) };
             let header = Header {
                 schema: file.schema.text(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
+use super::failure::Failure;
 use crate::audit::table::Table;
 use crate::audit::{self, Progress, Report, Request, Verdict};
 use crate::cli::AuditArgs;
@@ -40,27 +41,12 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// Begins a line anew, without what stands in it.
 const CLEAR: &str = "\r\x1b[2K";
 
-/// Why there is no report.
-enum Failure {
-    /// The configuration or the command line is wrong.
-    Usage(String),
-    /// Kafka or the store could not be asked.
-    Unasked(String),
-}
-
-impl Failure {
-    fn usage(error: impl ToString) -> Self {
-        Self::Usage(error.to_string())
-    }
-}
-
 /// Audits, and says by the exit code what came of it.
 pub async fn audit(args: AuditArgs) -> ExitCode {
     let json = args.json;
     let report = match run(args).await {
         Ok(report) => report,
-        Err(Failure::Usage(reason)) => return refuse(&reason, 2),
-        Err(Failure::Unasked(reason)) => return refuse(&reason, 4),
+        Err(failure) => return failure.report(),
     };
     let code = exit_code(report.verdict());
     let text = if json { as_json(&report, code) } else { Table(&report).to_string() };
@@ -75,12 +61,6 @@ fn exit_code(verdict: Verdict) -> u8 {
         Verdict::Wrong => 1,
         Verdict::OnRecord => 3,
     }
-}
-
-fn refuse(reason: &str, code: u8) -> ExitCode {
-    // Where standard error is closed there is nobody to tell.
-    drop(writeln!(io::stderr(), "{reason}"));
-    ExitCode::from(code)
 }
 
 /// The report with what it means.

@@ -307,8 +307,7 @@ impl Lane {
     /// Seals what frees most, and stops or restarts taking.
     fn relieve(&mut self, memory: Memory, now: Now, actions: &mut Vec<Action>) {
         let share = |(part, whole): (usize, usize)| memory.limit / whole * part;
-        let on_the_way: usize = self.partitions.values().map(Partition::sealed_memory).sum();
-        if memory.used.saturating_sub(on_the_way) > share(SEAL_ABOVE) {
+        if memory.used.saturating_sub(memory.leaving) > share(SEAL_ABOVE) {
             let (partitions, mut step) = self.stepping(now, actions);
             let largest = partitions.values_mut().max_by_key(|state| state.open_memory());
             if let Some(state) = largest.filter(|state| state.open_memory() > 0) {

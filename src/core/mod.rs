@@ -44,6 +44,8 @@ pub struct Now {
 pub struct Memory {
     /// Bytes in use by the whole process.
     pub used: usize,
+    /// Those of them that sealed batches hold: they will be free without anything more being sealed.
+    pub leaving: usize,
     /// The budget in bytes.
     pub limit: usize,
 }

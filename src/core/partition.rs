@@ -133,11 +133,6 @@ impl Partition {
         self.open.as_ref().map_or(0, |open| open.batch.memory)
     }
 
-    /// The memory that will be free once its sealed batches are durable.
-    pub(super) fn sealed_memory(&self) -> usize {
-        self.sealed.iter().map(|sealed| sealed.batch.memory).sum()
-    }
-
     /// Everything before it was delivered and dealt with.
     pub(super) fn read(&self) -> Offset {
         self.read

@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(20);
 const DEADLINE: Duration = Duration::from_secs(90);
 const MAX_AGE: Duration = Duration::from_secs(600);
 const MAX_IDLE: Duration = Duration::from_secs(120);
-const NO_PRESSURE: Memory = Memory { used: 0, limit: 100 };
+const NO_PRESSURE: Memory = Memory { used: 0, leaving: 0, limit: 100 };
 
 fn p(index: i32) -> TopicPartition {
     TopicPartition::new("orders", index)

@@ -224,7 +224,8 @@ impl<'s> Lane<'s> {
         self.take();
         self.seal_a_slice();
         self.report();
-        let memory = Memory { used: self.shared.budget.used(), limit: self.shared.budget.limit() };
+        let budget = &self.shared.budget;
+        let memory = Memory { used: budget.used(), leaving: budget.leaving(), limit: budget.limit() };
         let actions = self.core.tick(self.now(), memory);
         self.perform(actions);
         self.place_stashed();

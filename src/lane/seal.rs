@@ -25,7 +25,8 @@ impl Sealing {
     }
 
     /// Keeps a batch that is closed already.
-    pub(super) fn keep(&mut self, partition: TopicPartition, batch: Batch) {
+    pub(super) fn keep(&mut self, partition: TopicPartition, mut batch: Batch) {
+        batch.leave();
         self.closed.push((partition, batch));
     }
 
@@ -52,8 +53,9 @@ impl Lane<'_> {
     pub(super) fn seal(&mut self, partition: TopicPartition, id: BatchId, reason: SealReason) {
         self.shared.status.sealed(reason.code());
         let held = self.held.get_mut(&partition).and_then(|held| held.batch.take_if(|batch| batch.id == id));
-        let batch = held.unwrap_or_else(|| self.shared.new_batch(id, self.now().wall));
+        let mut batch = held.unwrap_or_else(|| self.shared.new_batch(id, self.now().wall));
         tracing::debug!(%partition, reason = reason.code(), "sealed");
+        batch.leave();
         self.sealing.closing.push_back((partition, batch));
     }
 

@@ -18,6 +18,7 @@ use crate::dead_letter::producer::KafkaDeadLetters;
 use crate::registry::cache::SchemaCache;
 use crate::registry::confluent::Confluent;
 use crate::release::{Plan, Promised, Releaser};
+use crate::sink::Sink;
 use crate::sink::retry::Retrying;
 use crate::source::offsets::Offsets;
 use crate::source::outsider::{Outside, Outsider};
@@ -137,14 +138,10 @@ async fn releaser(config: &Arc<Config>, offsets: &Offsets) -> Result<Releaser, F
     let sink = crate::sink::open(&config.sink).await.map_err(Failure::usage)?;
     let registry = Confluent::new(&config.registry).map_err(Failure::usage)?;
     let unknown_after = config.registry.unknown_after;
-    let publisher = Publisher {
-        config: Arc::clone(config),
-        terms: Arc::new(Terms::of(&Layout::of(config)).map_err(Failure::Usage)?),
-        cluster: cluster.into(),
-        sink: Arc::new(Retrying::new(sink, troubles.clone())),
-        dead_letters: Arc::new(KafkaDeadLetters::open(config).map_err(Failure::usage)?),
-        troubles: troubles.clone(),
-    };
+    let terms = Arc::new(Terms::of(&Layout::of(config)).map_err(Failure::Usage)?);
+    let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
+    let dead_letters = Arc::new(KafkaDeadLetters::open(config).map_err(Failure::usage)?);
+    let publisher = Publisher::new(Arc::clone(config), terms, &cluster, sink, dead_letters, troubles.clone());
     let maker = Maker {
         publisher: publisher.clone(),
         schemas: SchemaCache::new(Arc::new(registry), unknown_after, Arc::clone(&clock), troubles.clone()),

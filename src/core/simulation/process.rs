@@ -178,7 +178,7 @@ impl World {
     }
 
     pub(super) fn tick(&mut self, me: usize) {
-        let (now, memory) = (self.now(me), Memory { used: self.pressure, limit: 100 });
+        let (now, memory) = (self.now(me), Memory { used: self.pressure, leaving: 0, limit: 100 });
         let actions = self.processes[me].lane.tick(now, memory);
         self.perform(me, actions);
     }

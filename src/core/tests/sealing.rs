@@ -80,7 +80,7 @@ fn given_an_open_batch_without_records_then_nothing_seals_it() {
     let mut rig = Rig::filling(&[p(0)]);
     assert!(rig.lane.fill(&p(0), rig.now).is_some());
     assert_eq!(rig.pass(MAX_AGE), []);
-    rig.memory = Memory { used: 80, limit: 100 };
+    rig.memory = Memory { used: 80, leaving: 0, limit: 100 };
     assert_eq!(rig.tick(), []);
     assert_eq!(reason(&rig.take_run(&p(0), Run { full: Some(SealReason::Files), ..Run::default() })), None);
     assert!(rig.lane.fill(&p(0), rig.now).is_some());
