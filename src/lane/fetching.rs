@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::Lane;
 use crate::types::{Offset, TopicPartition};
+
+/// How long the lane waits when the client refuses to begin something.
+const BEGIN_RETRY: Duration = Duration::from_secs(1);
 
 /// What the client is still to be told.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub(super) struct Fetching {
     paused: BTreeSet<TopicPartition>,
     /// Something was stopped since the client was polled.
     pub(super) stopped: bool,
+    /// When the client, which refused to begin something, is asked again.
+    begin_at: Duration,
 }
 
 impl Fetching {
@@ -63,7 +69,7 @@ impl Lane<'_> {
         }
     }
 
-    /// Tells the client what is to be stopped and begun; what it refuses is tried again next turn.
+    /// Tells the client what is to be stopped and begun; what it refuses is tried again.
     pub(super) fn fetch(&mut self) {
         self.stop_fetching();
         self.begin_fetching();
@@ -89,8 +95,10 @@ impl Lane<'_> {
 
     /// A client whose assignment is lost would forget that by being given another.
     fn begin_fetching(&mut self) {
+        let now = self.shared.clock.monotonic();
         let unsettled = self.core.has_unbegun() && !self.source.adds_partitions();
-        if self.fetching.to_begin.is_empty() || unsettled || self.lost.load(Ordering::Relaxed) {
+        let waiting = unsettled || now < self.fetching.begin_at;
+        if self.fetching.to_begin.is_empty() || waiting || self.lost.load(Ordering::Relaxed) {
             return;
         }
         let stopping = |partition: &TopicPartition| self.fetching.to_stop.contains(partition);
@@ -104,6 +112,7 @@ impl Lane<'_> {
         if let Err(error) = self.source.begin(&partitions) {
             self.kafka_trouble(format!("begin to consume: {error}"));
             self.fetching.to_begin.extend(partitions);
+            self.fetching.begin_at = now + BEGIN_RETRY;
             return;
         }
         for (partition, offset) in partitions {
