@@ -11,6 +11,7 @@ COLUMNS = [
     ("per_second", "records/s", lambda value: thousands(value)),
     ("per_cpu_second", "records per CPU-s", lambda value: thousands(value)),
     ("peak_mib", "peak MiB", lambda value: f"{value:.0f}"),
+    ("resident_mib", "resident MiB", lambda value: f"{value:.0f}"),
     ("files", "files", lambda value: f"{value:.0f}"),
     ("fullest_hour", "files, fullest hour", lambda value: f"{value:.0f}"),
     ("ratio", "ratio", lambda value: f"{value:.2f}"),
