@@ -53,7 +53,7 @@ class Bench:
                 print(f"round {number + 1}: {row.title}: {short(row.runs[-1])}", flush=True)
 
     def patience(self):
-        return 0 if self.options["dev"] or self.options["quick"] else 60
+        return 0 if self.options["dev"] or self.options["quick"] else self.options["patience"]
 
 
 def short(figures):
