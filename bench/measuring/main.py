@@ -27,8 +27,8 @@ SCENARIOS = {
 class Bench:
     """What every scenario is given: topics, options, and rounds to run its rows in."""
 
-    def __init__(self, options, table):
-        self.options, self.table, self.topics = options, table, Topics()
+    def __init__(self, options, table, topics):
+        self.options, self.table, self.topics = options, table, topics
         self.rounds = options["repeat"] or (2 if options["quick"] else 5)
 
     def records(self, count):
@@ -64,10 +64,10 @@ def short(figures):
 def main():
     options = json.loads(os.environ["BENCH_OPTIONS"])
     about, reasons = machine.described(options), machine.why_not_results(options)
-    failed = False
+    topics, failed = Topics(), False
     for what in options["what"]:
         table = Table(what, about, reasons)
-        bench = Bench(options, table)
+        bench = Bench(options, table, topics)
         SCENARIOS[what](bench)
         page = table.write()
         failed |= any(run.get("wrong") for row in table.rows for run in row.runs)

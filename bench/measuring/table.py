@@ -106,8 +106,9 @@ class Table:
         if self.busy:
             lines.append(f"busy cores beside: median {median(self.busy):.2f}, at most {max(self.busy):.2f}, looked at "
                          "before each run")
-        if self.busy and median(self.busy) > 0.5:
-            lines.insert(0, "**Disturbed**: the machine was busy with something else, so that times are longer than they need be.")
+        if self.busy and max(self.busy) > 0.5:
+            disturbed = sum(cores > 0.5 for cores in self.busy)
+            lines.insert(0, f"**Disturbed**: {disturbed} of {len(self.busy)} runs began while something else kept the machine busy.")
         if self.reasons:
             lines.insert(0, "**No results**: " + ", ".join(self.reasons) + ".")
         return "\n".join(f"- {line}" for line in lines)
