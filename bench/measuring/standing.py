@@ -20,7 +20,7 @@ def run_idle(bench, kind, seconds):
     """CPU and memory when all was committed and a while has gone by; the peak is of the busy time before."""
     topic = bench.topics.load(kind)
     valve = Valve(topic, "s3", bench.options["keep"])
-    group = Group(valve.name, topic, kind.partitions)
+    group = Group(valve.name, topic, kind)
     try:
         everything = lambda: valve.process.log().count('"message":"consuming"') >= kind.partitions  # noqa: E731
         if not valve.wait("all partitions were consumed", everything, 300, 0.5):
@@ -51,7 +51,7 @@ def run_start(bench, kind):
     topic = bench.topics.load(kind)
     begun = time.time()
     valve = Valve(topic, "s3", bench.options["keep"], BATCH__MAX_RECORDS=1)
-    group = Group(valve.name, topic, kind.partitions)
+    group = Group(valve.name, topic, kind)
     try:
         if not valve.wait("a record was committed", lambda: group.committed() > 0, 120, 0.01):
             raise Failure("nothing was committed")

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,12 @@ class Topics:
     def create(self, topic, partitions):
         for future in self.admin.create_topics([NewTopic(topic, partitions, 1)]).values():
             future.result(120)
+        while not self.has_leaders(topic):
+            time.sleep(0.2)
+
+    def has_leaders(self, topic):
+        partitions = self.admin.list_topics(topic, timeout=30).topics[topic].partitions.values()
+        return all(partition.leader >= 0 and partition.error is None for partition in partitions)
 
     def drop(self, kind):
         """Deletes the topic: its log would take the room of the others."""
