@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 
 import machine
@@ -62,14 +63,17 @@ def short(figures):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
     options = json.loads(os.environ["BENCH_OPTIONS"])
     about, reasons = machine.described(options), machine.why_not_results(options)
     topics, failed = Topics(), False
     for what in options["what"]:
         table = Table(what, about, reasons)
         bench = Bench(options, table, topics)
-        SCENARIOS[what](bench)
-        page = table.write()
+        try:
+            SCENARIOS[what](bench)
+        finally:
+            page = table.write()  # what was measured until then, if it was stopped
         failed |= any(run.get("wrong") for row in table.rows for run in row.runs)
         print(f"\n{table.heading()}\n\n{table.text()}\n\n{page}\n", flush=True)
     return 1 if failed else 0
