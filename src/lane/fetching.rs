@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Lane;
 use crate::types::{Offset, TopicPartition};
 
-/// How long the lane waits when the client refuses to begin something.
-const BEGIN_RETRY: Duration = Duration::from_secs(1);
+/// How long the lane waits when the client refuses something.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What the client is still to be told.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub(super) struct Fetching {
     paused: BTreeSet<TopicPartition>,
     /// Something was stopped since the client was polled.
     pub(super) stopped: bool,
-    /// When the client, which refused to begin something, is asked again.
-    begin_at: Duration,
+    /// When the client, which refused something, is asked again.
+    retry_at: Duration,
 }
 
 impl Fetching {
@@ -49,6 +49,20 @@ impl Fetching {
         self.to_stop.contains(partition) || self.is_to_begin(partition)
     }
 
+    /// Takes what may be stopped now: nothing while the group waits for partitions to be given up, since the client would
+    /// take any unassignment for that, and let the next owner have all of them, batches and commits under way or not.
+    fn take_stops(&mut self, revoking: bool) -> Vec<TopicPartition> {
+        if revoking { Vec::new() } else { std::mem::take(&mut self.to_stop) }
+    }
+
+    /// Takes what may begin now: nothing that is still to be stopped.
+    fn take_begins(&mut self) -> Vec<(TopicPartition, Offset)> {
+        let begins = std::mem::take(&mut self.to_begin);
+        let (later, now) = begins.into_iter().partition(|(partition, _)| self.to_stop.contains(partition));
+        self.to_begin = later;
+        now
+    }
+
     fn is_to_begin(&self, partition: &TopicPartition) -> bool {
         self.to_begin.iter().any(|(of, _)| of == partition)
     }
@@ -69,22 +83,29 @@ impl Lane<'_> {
         }
     }
 
-    /// Tells the client what is to be stopped and begun; what it refuses is tried again.
+    /// Tells the client what is to be stopped and begun; what it refuses is tried again. A client whose assignment is lost
+    /// would forget that by being given another.
     pub(super) fn fetch(&mut self) {
-        self.stop_fetching();
-        self.begin_fetching();
+        let waiting = self.shared.clock.monotonic() < self.fetching.retry_at;
+        if !waiting && !self.lost.load(Ordering::Relaxed) {
+            self.stop_fetching();
+            self.begin_fetching();
+        }
     }
 
-    /// While the group waits for partitions to be given up, the client would take any unassignment for that, and let the
-    /// next owner have all of them, batches and commits under way or not. Nothing more comes of one that is to be stopped.
     fn stop_fetching(&mut self) {
-        if self.core.is_revoking() || self.lost.load(Ordering::Relaxed) {
-            return;
-        }
-        for partition in std::mem::take(&mut self.fetching.to_stop) {
+        for partition in self.fetching.take_stops(self.core.is_revoking()) {
             self.fetching.stopped = true;
-            self.try_kafka("stop fetching", |lane| lane.source.stop(&partition));
+            if let Err(error) = self.source.stop(&partition) {
+                self.refused(format!("stop fetching: {error}"));
+                self.fetching.to_stop.push(partition);
+            }
         }
+    }
+
+    fn refused(&mut self, what: String) {
+        self.kafka_trouble(what);
+        self.fetching.retry_at = self.shared.clock.monotonic() + RETRY;
     }
 
     /// A revocation, as the first poll after something was stopped brings it, was perhaps there already by then, and has been
@@ -93,26 +114,17 @@ impl Lane<'_> {
         self.fetching.stopped
     }
 
-    /// A client whose assignment is lost would forget that by being given another.
     fn begin_fetching(&mut self) {
-        let now = self.shared.clock.monotonic();
-        let unsettled = self.core.has_unbegun() && !self.source.adds_partitions();
-        let waiting = unsettled || now < self.fetching.begin_at;
-        if self.fetching.to_begin.is_empty() || waiting || self.lost.load(Ordering::Relaxed) {
+        if self.core.has_unbegun() && !self.source.adds_partitions() {
             return;
         }
-        let stopping = |partition: &TopicPartition| self.fetching.to_stop.contains(partition);
-        let begin = std::mem::take(&mut self.fetching.to_begin);
-        let (later, partitions): (Vec<_>, Vec<_>) =
-            begin.into_iter().partition(|(partition, _)| stopping(partition));
-        self.fetching.to_begin = later;
+        let partitions = self.fetching.take_begins();
         if partitions.is_empty() {
             return;
         }
         if let Err(error) = self.source.begin(&partitions) {
-            self.kafka_trouble(format!("begin to consume: {error}"));
+            self.refused(format!("begin to consume: {error}"));
             self.fetching.to_begin.extend(partitions);
-            self.fetching.begin_at = now + BEGIN_RETRY;
             return;
         }
         for (partition, offset) in partitions {
@@ -140,5 +152,19 @@ mod tests {
         assert!(fetching.to_begin.is_empty() && fetching.is_stale(&partition));
         fetching.forget(&partition);
         assert!(!fetching.is_stale(&partition));
+    }
+
+    #[test]
+    fn given_a_revocation_that_waits_then_nothing_is_stopped_and_what_is_to_be_stopped_does_not_begin() {
+        let (one, two) = (TopicPartition::new("orders", 0), TopicPartition::new("orders", 1));
+        let mut fetching = Fetching::default();
+        fetching.to_stop.push(one.clone());
+        fetching.consume(one.clone(), Offset(5));
+        fetching.consume(two.clone(), Offset(7));
+        assert_eq!(fetching.take_stops(true), []);
+        assert_eq!(fetching.take_begins(), [(two, Offset(7))]);
+        assert!(fetching.is_stale(&one));
+        assert_eq!(fetching.take_stops(false), std::slice::from_ref(&one));
+        assert_eq!(fetching.take_begins(), [(one, Offset(5))]);
     }
 }

@@ -75,7 +75,7 @@ impl Maker {
         );
         let mut batch = self.begin(remake, range.intent)?;
         let mut compressor = Compressor::new(range.intent.layout.codec);
-        self.read(&range, &mut batch, &mut compressor, &mut |batch, _| {
+        self.read(&range, &mut batch, &mut compressor, &mut |batch| {
             if batch.is_whole() && self.is_short() {
                 batch.keep(Keep::Nothing);
             }
@@ -116,7 +116,7 @@ impl Maker {
         range: &Range<'_>,
         batch: &mut Batch,
         compressor: &mut Compressor,
-        each: &mut dyn FnMut(&mut Batch, &mut Compressor) -> Result<(), Stop>,
+        each: &mut dyn FnMut(&mut Batch) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let config = &self.publisher.config;
         let reader =
@@ -139,7 +139,7 @@ impl Maker {
                 next = range.intent.end;
             }
             batch.account();
-            each(batch, compressor)?;
+            each(batch)?;
             if next > before {
                 stalled_at = self.clock.monotonic() + STALLED;
             } else if self.clock.monotonic() >= stalled_at {

@@ -87,7 +87,7 @@ impl Passes<'_> {
 
     /// The uncompressed size of each file, and all dead letters produced on the way.
     fn measure(&mut self) -> Result<Vec<(FileName, u64)>, Stop> {
-        let batch = self.pass(HashSet::new(), &mut |_, _| Ok(()))?;
+        let batch = self.pass(HashSet::new(), &mut |_| Ok(()))?;
         *self.produced = true;
         let size = |file: &crate::batch::HourFile| {
             ((file.hour, file.schema.id()), file.file.datum_bytes() + FILE_OVERHEAD)
@@ -114,7 +114,7 @@ impl Passes<'_> {
     }
 
     fn store(&mut self, names: &HashSet<FileName>) -> Result<(), Stop> {
-        let batch = self.pass(names.clone(), &mut |_, _| Ok(()))?;
+        let batch = self.pass(names.clone(), &mut |_| Ok(()))?;
         let terms = std::sync::Arc::clone(&batch.terms);
         let (_, files, _account) = batch.into_parts();
         let files = files.into_iter().enumerate();
@@ -136,16 +136,16 @@ impl Passes<'_> {
     fn pass(
         &self,
         keep: HashSet<FileName>,
-        each: &mut dyn FnMut(&mut Batch, &mut Compressor) -> Result<(), Stop>,
+        each: &mut dyn FnMut(&mut Batch) -> Result<(), Stop>,
     ) -> Result<Batch, Stop> {
         let mut batch = self.maker.begin(self.remake, self.range.intent)?;
         batch.keep(Keep::Files(keep));
         let mut compressor = Compressor::new(self.range.intent.layout.codec);
-        self.maker.read(&self.range, &mut batch, &mut compressor, &mut |batch, compressor| {
+        self.maker.read(&self.range, &mut batch, &mut compressor, &mut |batch| {
             if batch.dead_letter_memory() > MAX_IN_FLIGHT {
                 self.produce(batch)?;
             }
-            each(batch, compressor)
+            each(batch)
         })?;
         self.produce(&mut batch)?;
         if batch.outcome() == *self.outcome {
@@ -175,7 +175,7 @@ impl Passes<'_> {
         let (pieces, received) = mpsc::channel(PIECES);
         let putting = self.put(file, entry.clone(), received);
         let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0 };
-        let passed = self.pass(HashSet::from([name]), &mut |batch, _| sent.send(batch, name));
+        let passed = self.pass(HashSet::from([name]), &mut |batch| sent.send(batch, name));
         let passed = passed.and_then(|mut batch| sent.send(&mut batch, name));
         let bytes = sent.bytes;
         // Nothing becomes visible of a pass that came to another outcome: its stream ends with an error.
@@ -270,5 +270,28 @@ fn sink_stop(error: SinkError) -> Stop {
         Stop::Refused(error.to_string())
     } else {
         Stop::Later(Dependency::Sink, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn received(pieces: Vec<Piece>) -> Vec<bool> {
+        let (sender, receiver) = mpsc::channel(8);
+        for piece in pieces {
+            sender.send(piece).await.ok();
+        }
+        drop(sender);
+        let stream = unfold(Some(receiver), |received| async { next_piece(received?).await });
+        stream.map(|piece| piece.is_ok()).collect().await
+    }
+
+    #[tokio::test]
+    async fn given_a_file_that_breaks_off_without_its_end_then_the_store_gets_an_error_and_otherwise_none() {
+        let bytes = || Piece::Bytes(Bytes::from_static(b"block"));
+        assert_eq!(received(vec![bytes(), bytes(), Piece::End]).await, [true, true]);
+        assert_eq!(received(vec![bytes(), bytes()]).await, [true, true, false]);
+        assert_eq!(received(vec![]).await, [false]);
     }
 }

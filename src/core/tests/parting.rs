@@ -193,3 +193,16 @@ fn given_a_revocation_during_a_shutdown_then_the_earlier_of_both_deadlines_count
     assert!(!leaves(&actions) && !actions.contains(&Action::Abandon(p(1))));
     assert!(leaves(&rig.pass(DEADLINE - GRACE)));
 }
+
+#[test]
+fn given_a_revocation_then_it_waits_until_all_is_given_up() {
+    let mut rig = Rig::filling(&[p(0)]);
+    rig.take(&p(0), 3);
+    assert!(!rig.lane.is_revoking());
+    let (batch, _) = sealed(&rig.revoke(&[p(0)])).unwrap();
+    assert!(rig.lane.is_revoking());
+    rig.publish(&p(0), batch, 3);
+    assert!(rig.lane.is_revoking());
+    rig.accept(&p(0));
+    assert!(!rig.lane.is_revoking());
+}
