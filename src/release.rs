@@ -34,6 +34,14 @@ pub(crate) struct Promised {
     pub(crate) intent: Intent,
 }
 
+impl Promised {
+    /// What is committed as long as nobody has done anything about the batch.
+    pub(crate) fn commit(&self) -> Commit {
+        let Self { partition, metadata, .. } = self;
+        Commit { partition: partition.clone(), offset: metadata.first, metadata: metadata.encode() }
+    }
+}
+
 /// What a release would do.
 pub(crate) struct Plan {
     pub(crate) promised: Promised,

@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) type PartitionFacts = (TopicPartition, Result<Facts, String>);
 
 /// A committed offset, with the metadata that was committed with it.
-type Committed = (Offset, String);
+pub(crate) type Committed = (Offset, String);
 
 /// A client that asks and never joins. Cloning shares it.
 #[derive(Clone)]
@@ -79,6 +79,20 @@ impl Offsets {
         self.blocking(|this| {
             let metadata = this.client.fetch_metadata(None, TIMEOUT)?;
             Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+        })
+        .await
+    }
+
+    /// What the group has committed in one partition, and nothing else: the answer is a request old.
+    ///
+    /// # Errors
+    /// When the brokers can't be asked.
+    pub(crate) async fn committed_in(&self, partition: TopicPartition) -> Result<Option<Committed>, String> {
+        self.blocking(move |this| {
+            let known =
+                this.committed(std::slice::from_ref(&partition)).map_err(|error| error.to_string())?;
+            let committed = known.into_values().next().ok_or("its committed offset can't be had")?;
+            committed.map_err(|error| error.to_string())
         })
         .await
     }

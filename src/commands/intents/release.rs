@@ -43,14 +43,14 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
     let planning = async {
         let (found, _) = ask(&offsets, &partition).await?;
         // The brokers take this only while the group has no members.
-        commit_alone(&offsets, &outsider, &found.recommit(), found.recommit()).await?;
+        commit_alone(&offsets, &outsider, &found.commit(), found.commit()).await?;
         let (found, facts) = ask(&offsets, &partition).await?;
         let releaser = releaser(&config, &offsets).await?;
-        let plan = releaser.plan(found.promised, &facts).await.map_err(Failure::Failed)?;
+        let plan = releaser.plan(found, &facts).await.map_err(Failure::Failed)?;
         Ok((releaser, plan))
     };
     let (releaser, plan) = in_time(Box::pin(planning)).await?;
-    let unchanged = unchanged(&plan);
+    let unchanged = plan.promised.commit();
     if plan.is_as_promised() && !args.yes {
         return Err(Failure::Failed(format!(
             "{partition}: the batch can be made as it was promised: start a valve, and it does. (With --yes it is released \
@@ -72,21 +72,7 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
     .await
 }
 
-/// What is committed, with its text.
-struct Committed {
-    promised: Promised,
-    text: String,
-}
-
-impl Committed {
-    /// The same once more: the brokers take it only while the group has no members.
-    fn recommit(&self) -> Commit {
-        let Promised { partition, metadata, .. } = &self.promised;
-        Commit { partition: partition.clone(), offset: metadata.first, metadata: self.text.clone() }
-    }
-}
-
-async fn ask(offsets: &Offsets, partition: &TopicPartition) -> Result<(Committed, Facts), Failure> {
+async fn ask(offsets: &Offsets, partition: &TopicPartition) -> Result<(Promised, Facts), Failure> {
     let known = offsets.facts(vec![partition.clone()]).await.map_err(Failure::Unasked)?;
     let facts = known.into_iter().next().map(|(_, facts)| facts);
     let facts =
@@ -95,14 +81,7 @@ async fn ask(offsets: &Offsets, partition: &TopicPartition) -> Result<(Committed
         || Failure::Failed(format!("{partition}: no batch is promised there (see `valve intents show`)"));
     let (offset, text) = facts.committed.clone().ok_or_else(nothing)?;
     let (metadata, intent) = promised(partition, offset, &text).ok_or_else(nothing)?;
-    let promised = Promised { partition: partition.clone(), metadata, intent };
-    Ok((Committed { promised, text }, facts))
-}
-
-/// What is committed as long as nobody has done anything about the batch.
-fn unchanged(plan: &Plan) -> Commit {
-    let Promised { partition, metadata, .. } = &plan.promised;
-    Commit { partition: partition.clone(), offset: metadata.first, metadata: metadata.encode() }
+    Ok((Promised { partition: partition.clone(), metadata, intent }, facts))
 }
 
 /// Commits, if what is committed is still `unchanged`: a valve that was started and stopped meanwhile may be far beyond,
@@ -113,8 +92,8 @@ async fn commit_alone(
     unchanged: &Commit,
     commit: Commit,
 ) -> Result<(), Failure> {
-    let (found, _) = ask(offsets, &commit.partition).await?;
-    if found.recommit() != *unchanged {
+    let found = offsets.committed_in(commit.partition.clone()).await.map_err(Failure::Unasked)?;
+    if found.as_ref() != Some(&(unchanged.offset, unchanged.metadata.clone())) {
         return Err(Failure::Failed(
             "a valve has been at work on the partition meanwhile: look again. Nothing was committed"
                 .to_owned(),
