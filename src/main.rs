@@ -7,6 +7,11 @@ use clap::Parser as _;
 use valve::cli::{Cli, Command};
 use valve::commands;
 
+/// Also what the C libraries allocate from, librdkafka above all: its records are made by one thread and given back by
+/// another, which leaves the system's allocator with much memory that it can neither use nor return.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
