@@ -94,16 +94,21 @@ impl OpenFile {
 
     /// Appends one datum; compresses the current block when that is full.
     pub fn append(&mut self, datum: &[u8], compressor: &mut Compressor) {
+        self.append_in_blocks(datum, BLOCK_BYTES, compressor);
+    }
+
+    /// Appends one datum, as a file whose blocks are closed at `block_bytes`, which is at most [`BLOCK_BYTES`].
+    pub fn append_in_blocks(&mut self, datum: &[u8], block_bytes: usize, compressor: &mut Compressor) {
         self.rows += 1;
         self.datums += datum.len() as u64;
         self.digest.add(datum);
         if self.counts {
             return;
         }
-        self.make_room(datum.len());
+        self.make_room(datum.len(), block_bytes);
         self.block.extend_from_slice(datum);
         self.block_rows += 1;
-        if self.block.len() >= BLOCK_BYTES {
+        if self.block.len() >= block_bytes {
             self.finish_block(compressor);
         }
     }
@@ -182,11 +187,11 @@ impl OpenFile {
 
     /// Makes the block's buffer long enough for another `len` bytes: doubling while it is short, then no longer
     /// than needed.
-    fn make_room(&mut self, len: usize) {
+    fn make_room(&mut self, len: usize, block_bytes: usize) {
         let needed = self.block.len() + len;
         let capacity = self.block.capacity();
         if needed > capacity {
-            let longer = (capacity * 2).clamp(FIRST_BUFFER, BLOCK_BYTES).max(needed);
+            let longer = (capacity * 2).clamp(FIRST_BUFFER, block_bytes.max(FIRST_BUFFER)).max(needed);
             self.block.reserve_exact(longer - self.block.len());
         }
     }

@@ -12,8 +12,10 @@ pub(crate) mod terms;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 use crate::avro::codec::Compressor;
-use crate::avro::container::OpenFile;
+use crate::avro::container::{BLOCK_BYTES, OpenFile};
 use crate::avro::schema::WriterSchema;
 use crate::budget::Account;
 use crate::core::batch::{BatchId, FileOutcome, Outcome};
@@ -25,6 +27,12 @@ use self::terms::Terms;
 
 /// What an entry of the files' index takes, beside the file itself.
 const INDEX_ENTRY: usize = size_of::<((Hour, SchemaId), usize)>() * 2;
+
+/// What may wait uncompressed in the files of one batch, unless they are more than a thousand, in bytes.
+const PENDING: usize = 4 << 20;
+
+/// No block is closed before it has so many bytes: shorter ones hardly compress.
+const SHORTEST_BLOCK: usize = 4 << 10;
 
 /// One open file with what its header will need.
 #[derive(Debug)]
@@ -58,7 +66,8 @@ pub(crate) struct Batch {
     skipped: u64,
     /// What the registry learns meanwhile changes nothing for this batch.
     unknown_ids: Vec<SchemaId>,
-    index: HashMap<(Hour, SchemaId), usize>,
+    /// Not by the standard's hash, which is slow and made for keys of many senders: a batch has few files.
+    index: HashMap<(Hour, SchemaId), usize, FixedState>,
     /// The file that took the last row: most often it takes the next one too.
     last: Option<(Hour, SchemaId, usize)>,
     file_memory: usize,
@@ -80,7 +89,7 @@ impl Batch {
             letters: BTreeMap::new(),
             skipped: 0,
             unknown_ids: Vec::new(),
-            index: HashMap::new(),
+            index: HashMap::default(),
             last: None,
             file_memory: 0,
             file_bytes: 0,
@@ -121,9 +130,10 @@ impl Batch {
 
     /// Appends a row to the file at `index`, as [`Batch::file`] gave it.
     pub(crate) fn append(&mut self, index: usize, datum: &[u8], compressor: &mut Compressor) {
+        let block_bytes = block_bytes(self.files.len());
         let file = &mut self.files[index].file;
         let (memory, bytes) = (file.capacity(), size(file));
-        file.append(datum, compressor);
+        file.append_in_blocks(datum, block_bytes, compressor);
         self.file_memory = self.file_memory + file.capacity() - memory;
         self.file_bytes = self.file_bytes + size(file) - bytes;
     }
@@ -231,6 +241,12 @@ impl Batch {
         });
         Outcome { files: files.collect(), dead_letters: self.letters.clone(), skipped: self.skipped }
     }
+}
+
+/// How long the blocks of a batch's files are while it has so many, in bytes: what waits uncompressed is the larger part of
+/// a batch of many files. The same records make the same blocks, since the files are in the order of the records.
+fn block_bytes(files: usize) -> usize {
+    (PENDING / files.max(1)).clamp(SHORTEST_BLOCK, BLOCK_BYTES)
 }
 
 fn size(file: &OpenFile) -> u64 {

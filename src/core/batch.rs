@@ -153,6 +153,21 @@ impl OpenBatch {
         self.touched = now.monotonic;
     }
 
+    /// The bytes that it would store, as it was told last.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What one of its records takes; `None` while it has none.
+    pub(super) fn bytes_per_record(&self) -> Option<u64> {
+        (self.batch.records > 0).then(|| self.bytes.div_ceil(self.batch.records))
+    }
+
+    /// It isn't idle of itself: its partition waits for its turn.
+    pub(super) fn keep_waiting(&mut self, now: Now) {
+        self.touched = now.monotonic;
+    }
+
     /// How many more records it takes.
     pub(super) fn room(&self, limits: &Limits) -> u64 {
         limits.batch.max_records.saturating_sub(self.batch.records)

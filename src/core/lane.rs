@@ -7,16 +7,20 @@ use super::batch::{Limits, Run, SealReason};
 use super::intent::Layout;
 use super::partition::{Ids, Partition, Step};
 use super::start::StartPolicy;
+use super::turns::Turns;
 use super::{Action, CommitAnswer, Event, Filling, Memory, Now};
 use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// Above this share of the budget, batches are sealed before their time.
-const SEAL_ABOVE: (usize, usize) = (70, 100);
+pub(crate) const SEAL_ABOVE: (usize, usize) = (70, 100);
 /// Above this share nothing more is taken …
 const PAUSE_ABOVE: (usize, usize) = (85, 100);
 /// … until it is below this one: a pause throws away what was fetched, so it shall not flutter.
 const RESUME_BELOW: (usize, usize) = (60, 100);
+
+/// How often it is decided anew whose turn it is, beside when somebody wants to begin a batch.
+const GIVE_TURNS_EVERY: Duration = Duration::from_millis(50);
 
 /// What the machine is told once.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long all of them may take when the process ends.
     pub shutdown_deadline: Duration,
+    /// What the lane's open batches may come to before partitions that lag take turns, in bytes.
+    pub share: usize,
 }
 
 /// The state machine of one lane.
@@ -46,6 +52,9 @@ pub struct Lane {
     /// More memory is in use than may be: nothing is taken.
     pressed: bool,
     ids: Ids,
+    turns: Turns,
+    /// When turns were given the last time.
+    turns_given: Option<Duration>,
 }
 
 type Partitions = BTreeMap<TopicPartition, Partition>;
@@ -61,6 +70,8 @@ impl Lane {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
+            turns: Turns::new(settings.share),
+            turns_given: None,
             settings,
             partitions: BTreeMap::new(),
             revocation: None,
@@ -74,7 +85,20 @@ impl Lane {
     /// The open batch of `partition` for records that were delivered, opened if there is none; `None` while the
     /// partition takes nothing.
     pub fn fill(&mut self, partition: &TopicPartition, now: Now) -> Option<Filling> {
+        let filling = self.open(partition, now);
+        if filling.is_none()
+            && let Some(state) = self.partitions.get_mut(partition)
+        {
+            state.turn_away();
+        }
+        filling
+    }
+
+    fn open(&mut self, partition: &TopicPartition, now: Now) -> Option<Filling> {
         let pressed = self.pressed;
+        if self.partitions.get(partition).is_some_and(|state| state.open().is_none()) {
+            self.give_turns(now);
+        }
         let state = self.partitions.get_mut(partition).filter(|state| state.takes(pressed))?;
         let next = state.read();
         let open = state.open_or_new(&mut self.ids, now);
@@ -86,6 +110,12 @@ impl Lane {
     #[must_use]
     pub fn takes(&self, partition: &TopicPartition) -> bool {
         self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed))
+    }
+
+    /// Whether nothing should be taken for the moment: a schema is expected any time.
+    #[must_use]
+    pub fn hesitates(&self, now: Now) -> bool {
+        self.partitions.values().any(|state| state.hesitates(now))
     }
 
     /// Whether anything was read that isn't durable.
@@ -144,9 +174,17 @@ impl Lane {
     pub fn tick(&mut self, now: Now, memory: Memory) -> Vec<Action> {
         let mut actions = Vec::new();
         self.relieve(memory, now, &mut actions);
+        if self.turns_given.is_none_or(|given| now.monotonic.saturating_sub(given) >= GIVE_TURNS_EVERY) {
+            self.give_turns(now);
+        }
         let limits = self.settings.limits.clone();
         let (partitions, mut step) = self.stepping(now, &mut actions);
         for state in partitions.values_mut() {
+            if !state.is_admitted()
+                && let Some(open) = state.open_mut()
+            {
+                open.keep_waiting(now);
+            }
             if let Some(reason) = state.open().and_then(|open| open.due(&limits, now)) {
                 state.seal(reason, &mut step);
             }
@@ -160,7 +198,13 @@ impl Lane {
     /// The partitions, and what they need for a step.
     fn stepping<'a>(&'a mut self, now: Now, actions: &'a mut Vec<Action>) -> (&'a mut Partitions, Step<'a>) {
         let Settings { layout, start, .. } = &self.settings;
-        (&mut self.partitions, Step { now, layout, policy: *start, ids: &mut self.ids, actions })
+        let (ids, turns) = (&mut self.ids, &mut self.turns);
+        (&mut self.partitions, Step { now, layout, policy: *start, ids, turns, actions })
+    }
+
+    fn give_turns(&mut self, now: Now) {
+        self.turns_given = Some(now.monotonic);
+        self.turns.give(&mut self.partitions, &self.settings.limits, now);
     }
 
     fn of_partition(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
@@ -182,7 +226,7 @@ impl Lane {
         let limits = self.settings.limits.clone();
         let (partitions, mut step) = self.stepping(now, actions);
         let Some(state) = partitions.get_mut(name) else { return };
-        state.reached(run.end);
+        state.reached(run.end, now);
         if let Some(open) = state.open_mut() {
             open.took(run, now);
             if let Some(reason) = open.due(&limits, now) {
@@ -204,10 +248,10 @@ impl Lane {
     fn position(&mut self, partition: &TopicPartition, position: Offset, now: Now) {
         let behind = self.partitions.get(partition).is_some_and(|state| state.durable().1 < position);
         if behind
-            && self.fill(partition, now).is_some()
+            && self.open(partition, now).is_some()
             && let Some(state) = self.partitions.get_mut(partition)
         {
-            state.reached(position);
+            state.reached(position, now);
             if let Some(open) = state.open_mut() {
                 open.reach(position, now);
             }
@@ -364,6 +408,7 @@ fn subject(event: &Event) -> Option<&TopicPartition> {
         Event::Resolved { partition, .. }
         | Event::Took { partition, .. }
         | Event::Position { partition, .. }
+        | Event::LogEnd { partition, .. }
         | Event::Astray(partition)
         | Event::Waiting(partition, _)
         | Event::Closed { partition, .. }
@@ -381,7 +426,8 @@ fn tell(state: &mut Partition, event: Event, step: &mut Step<'_>) {
     match event {
         Event::Resolved { ticket, facts, .. } => state.resolved(ticket, &facts, step),
         Event::Astray(_) => state.went_astray(step),
-        Event::Waiting(_, waiting) => state.set_waiting(waiting),
+        Event::LogEnd { end, .. } => state.log_ends(end),
+        Event::Waiting(_, waiting) => state.set_waiting(waiting, step.now),
         Event::Closed { batch, outcome, .. } => state.closed(batch, outcome, step),
         Event::Published { batch, .. } => state.published(batch),
         Event::Refused { batch, reason, .. } => state.refused(batch, reason, step),

@@ -19,6 +19,7 @@ mod simulation;
 pub mod start;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use self::intent::{Coverage, Metadata};
 use self::start::Facts;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
+pub(crate) use self::lane::SEAL_ABOVE;
 pub use self::lane::{Lane, Settings};
 
 /// The time of one turn.
@@ -85,6 +87,13 @@ pub enum Event {
         partition: TopicPartition,
         /// The offset that would be delivered next.
         position: Offset,
+    },
+    /// The log of the partition ends here, as far as the client has heard.
+    LogEnd {
+        /// Which partition.
+        partition: TopicPartition,
+        /// The offset behind its last record.
+        end: Offset,
     },
     /// The client doesn't fetch the partition as it should: there is nothing at the position (retention passed it, the log
     /// became shorter), or something stands in a record's place that isn't one. What it says of its position is void.
@@ -158,7 +167,8 @@ pub enum Action {
     Commit(Commit),
     /// Begin to fetch the partition at this offset.
     Consume(TopicPartition, Offset),
-    /// The client can't fetch the partition from where it is: take it off it, until it is to be consumed again.
+    /// Take the partition off the client until it is to be consumed again, and drop what was delivered of it and isn't in
+    /// a batch: the client can't fetch it from where it is, or it waits for its turn.
     Stop(TopicPartition),
     /// Fetch no more of the partition for now.
     Pause(TopicPartition),

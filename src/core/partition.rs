@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::batch::{BatchId, OpenBatch, SealReason, SealedBatch, SealedBatches};
 use super::intent::{Coverage, Layout, Metadata};
 use super::start::StartPolicy;
+use super::turns::Turns;
 use super::{Action, Commit, CommitAnswer, Now, Ticket};
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
@@ -19,6 +20,9 @@ const MAX_SEALED: usize = 2;
 
 /// How long a commit that the coordinator can't take now waits for its next try.
 const COMMIT_RETRY: Duration = Duration::from_millis(500);
+
+/// How long a partition whose schema is being looked up isn't paused yet.
+const HESITATION: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Partition {
@@ -34,8 +38,18 @@ pub(super) struct Partition {
     sealed: SealedBatches,
     commit: Option<PendingCommit>,
     retry_at: Duration,
-    /// The lane waits for a schema.
-    waiting: bool,
+    /// Since when the lane waits for a schema.
+    waiting: Option<Duration>,
+    /// The log's end, as far as it is known.
+    log_end: Option<Offset>,
+    /// It may be filled: memory suffices, or it is its turn.
+    admitted: bool,
+    /// When it got its turn, or took something in it.
+    active: Duration,
+    /// Who has a lower one has its turn before.
+    turn: u64,
+    /// A record was there for it and couldn't be taken: it is known where and when it goes on.
+    turned_away: bool,
     /// It was handed to the client for fetching.
     consuming: bool,
     paused: bool,
@@ -78,6 +92,7 @@ pub(super) struct Step<'a> {
     pub(super) layout: &'a Layout,
     pub(super) policy: StartPolicy,
     pub(super) ids: &'a mut Ids,
+    pub(super) turns: &'a mut Turns,
     pub(super) actions: &'a mut Vec<Action>,
 }
 
@@ -104,7 +119,12 @@ impl Partition {
             sealed: SealedBatches::new(),
             commit: None,
             retry_at: Duration::ZERO,
-            waiting: false,
+            waiting: None,
+            log_end: None,
+            admitted: true,
+            active: step.now.monotonic,
+            turn: 0,
+            turned_away: false,
             consuming: false,
             paused: false,
             heard: None,
@@ -148,10 +168,52 @@ impl Partition {
 
     /// Whether records may be dealt with, in the open batch or a new one.
     pub(super) fn takes(&self, pressed: bool) -> bool {
-        self.standing == Standing::Filling
-            && !self.parting
-            && !pressed
-            && (self.open.is_some() || self.sealed.len() < MAX_SEALED)
+        self.admitted && !pressed && self.is_filling()
+    }
+
+    /// Whether it could be filled, if memory suffices.
+    pub(super) fn is_filling(&self) -> bool {
+        let has_room = self.open.is_some() || self.sealed.len() < MAX_SEALED;
+        self.standing == Standing::Filling && !self.parting && has_room
+    }
+
+    /// Records that are in the log and weren't taken, as far as is known.
+    pub(super) fn backlog(&self) -> u64 {
+        self.log_end.map_or(0, |end| self.read.distance_to(end))
+    }
+
+    pub(super) fn log_ends(&mut self, end: Offset) {
+        self.log_end = Some(end);
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted
+    }
+
+    /// Whether it may be filled, from now on.
+    pub(super) fn admit(&mut self, admitted: bool, now: Now) {
+        if admitted && !self.admitted {
+            self.active = now.monotonic;
+        }
+        self.admitted = admitted;
+    }
+
+    /// What orders the turns: who has begun a batch ends it, then those that wait the longest.
+    pub(super) fn place_in_turn(&self) -> (bool, u64) {
+        match &self.open {
+            Some(open) if self.admitted => (false, open.batch.id.0),
+            _ => (true, self.turn),
+        }
+    }
+
+    /// Whether it has its turn and takes nothing.
+    pub(super) fn is_stalled(&self, limit: Duration, now: Now) -> bool {
+        now.monotonic.saturating_sub(self.active) >= limit
+    }
+
+    /// A record was there and couldn't be taken.
+    pub(super) fn turn_away(&mut self) {
+        self.turned_away = true;
     }
 
     /// The open batch, which is made if there is none. One whose first record still waits is made anew: its instant
@@ -167,17 +229,26 @@ impl Partition {
         self.open.as_mut().is_some_and(|open| open.declare_unknown(id))
     }
 
-    pub(super) fn reached(&mut self, position: Offset) {
+    pub(super) fn reached(&mut self, position: Offset, now: Now) {
         self.read = self.read.max(position);
+        self.active = now.monotonic;
+        self.turned_away = false;
     }
 
-    pub(super) fn set_waiting(&mut self, waiting: bool) {
-        self.waiting = waiting;
+    pub(super) fn set_waiting(&mut self, waiting: bool, now: Now) {
+        self.waiting = waiting.then_some(now.monotonic);
+    }
+
+    /// Whether a schema is being looked up that is expected any moment: too soon to pause, which would throw away what was
+    /// fetched.
+    pub(super) fn hesitates(&self, now: Now) -> bool {
+        self.waiting.is_some_and(|since| now.monotonic.saturating_sub(since) < HESITATION)
     }
 
     /// Seals the open batch, if there is one that covers anything.
     pub(super) fn seal(&mut self, reason: SealReason, step: &mut Step<'_>) {
         if let Some(open) = self.open.take().filter(|open| !open.is_empty()) {
+            self.turn = step.turns.last();
             let (partition, batch) = (self.name.clone(), open.batch.id);
             self.sealed.push_back(SealedBatch::new(open));
             step.actions.push(Action::Seal { partition, batch, reason });
@@ -198,7 +269,7 @@ impl Partition {
     fn drop_batches(&mut self, step: &mut Step<'_>) {
         self.open = None;
         self.sealed.clear();
-        self.waiting = false;
+        self.waiting = None;
         self.read = self.committed.first;
         step.actions.push(Action::Abandon(self.name.clone()));
     }
@@ -259,6 +330,7 @@ impl Partition {
         if self.standing == Standing::Overtaken && self.is_done() && !self.parting {
             self.standing = Standing::Resolving(self.ask(step));
         }
+        self.take_turn(step);
         self.pause_or_resume(pressed, step);
     }
 
@@ -268,11 +340,25 @@ impl Partition {
         ticket
     }
 
+    /// A partition that waits for its turn isn't fetched: paused, it would hold in memory what was delivered of it.
+    fn take_turn(&mut self, step: &mut Step<'_>) {
+        if self.standing != Standing::Filling || self.parting {
+            return;
+        }
+        if self.admitted && !self.consuming {
+            self.begin(step);
+        } else if !self.admitted && self.turned_away {
+            self.stop(step);
+        }
+    }
+
     fn pause_or_resume(&mut self, pressed: bool, step: &mut Step<'_>) {
         if !self.consuming {
             return;
         }
-        let pause = self.waiting || !self.takes(pressed);
+        let looking_up = self.waiting.is_some() && !self.hesitates(step.now);
+        // One that waits for its turn isn't paused: once a record of it was there, it is stopped.
+        let pause = looking_up || pressed || !self.is_filling();
         if pause != self.paused {
             self.paused = pause;
             let name = self.name.clone();

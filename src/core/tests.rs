@@ -19,6 +19,7 @@ mod pressure;
 mod sealing;
 mod starting;
 mod taking_over;
+mod turns;
 
 const FULL: u64 = 10;
 const GRACE: Duration = Duration::from_secs(20);
@@ -58,6 +59,7 @@ fn settings() -> Settings {
         start: StartPolicy { start: Start::Earliest, out_of_range: OutOfRange::Earliest },
         grace: GRACE,
         shutdown_deadline: DEADLINE,
+        share: usize::MAX,
     }
 }
 

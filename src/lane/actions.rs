@@ -14,8 +14,8 @@ use crate::core::start::Facts;
 use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
 use crate::fault_point::{self, Point};
 use crate::retry::Backoff;
-use crate::source::SourceError;
 use crate::source::offsets::PartitionFacts;
+use crate::source::{Record, SourceError};
 use crate::telemetry::status::{Committed, Membership};
 use crate::telemetry::troubles::Dependency;
 use crate::types::{Offset, TopicPartition};
@@ -43,6 +43,9 @@ impl Lane<'_> {
                     self.fetching.consume(partition, offset);
                 }
                 Action::Stop(partition) => {
+                    if let Some(held) = self.held.get_mut(&partition) {
+                        held.next = held.stash.front().and_then(Record::timestamp);
+                    }
                     self.drop_records(&partition);
                     self.fetching.to_stop.push(partition);
                 }

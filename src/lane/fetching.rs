@@ -94,12 +94,14 @@ impl Lane<'_> {
     }
 
     fn stop_fetching(&mut self) {
-        for partition in self.fetching.take_stops(self.core.is_revoking()) {
-            self.fetching.stopped = true;
-            if let Err(error) = self.source.stop(&partition) {
-                self.refused(format!("stop fetching: {error}"));
-                self.fetching.to_stop.push(partition);
-            }
+        let partitions = self.fetching.take_stops(self.core.is_revoking());
+        if partitions.is_empty() {
+            return;
+        }
+        self.fetching.stopped = true;
+        if let Err(error) = self.source.stop(&partitions) {
+            self.refused(format!("stop fetching: {error}"));
+            self.fetching.to_stop.extend(partitions);
         }
     }
 

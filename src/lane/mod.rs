@@ -30,6 +30,7 @@ use crate::avro::timestamp::Candidate;
 use crate::batch::Batch;
 use crate::batch::schemas::Schemas;
 use crate::budget::Account;
+use crate::config::{Assignment, Config, GroupProtocol};
 use crate::core::batch::{BatchId, Limits};
 use crate::core::start::{Facts, StartPolicy};
 use crate::core::{self, Commit, Event, Memory, Now, Ticket};
@@ -40,7 +41,7 @@ use crate::takeover::Remade;
 use crate::telemetry::status::{LaneStatus, Membership};
 use crate::telemetry::troubles::{Dependency, Trouble};
 use crate::topics::TopicIds;
-use crate::types::{SchemaId, TopicPartition};
+use crate::types::{SchemaId, TopicPartition, UnixMillis};
 
 /// The most records of one take: enough to be worth the call, few enough that a turn is short.
 const TAKE: usize = 2_000;
@@ -68,6 +69,8 @@ struct Held<'s> {
     /// Records that were delivered and can't be placed yet.
     stash: VecDeque<Record<'s>>,
     batch: Option<Batch>,
+    /// The Kafka timestamp of the record that it goes on with, while it isn't fetched.
+    next: Option<UnixMillis>,
     /// The schema that the first record of the stash waits for.
     waiting: Option<SchemaId>,
     /// The registry said that it doesn't know this id: to be declared in the batch of the record that has it.
@@ -144,6 +147,7 @@ impl<'s> Lane<'s> {
             start: StartPolicy { start: config.start, out_of_range: config.out_of_range },
             grace: config.rebalance_grace,
             shutdown_deadline: config.shutdown_deadline,
+            share: share(config, compressor.memory()),
         };
         Self {
             shared,
@@ -368,17 +372,31 @@ impl<'s> Lane<'s> {
             if self.fetching.is_stale(&partition) {
                 continue;
             }
+            self.tell_log_end(&partition);
             if self.held.get(&partition).is_none_or(|held| held.stash.is_empty()) {
                 self.handle(Event::Position { partition, position });
             }
         }
         let mut durables: Vec<_> = self.core.durables().collect();
         for durable in &mut durables {
-            let stashed = self.held.get(&durable.partition).and_then(|held| held.stash.front());
-            durable.oldest = durable.oldest.or_else(|| stashed.and_then(Record::timestamp));
+            let held = self.held.get(&durable.partition);
+            let next = held.and_then(|held| held.stash.front().and_then(Record::timestamp).or(held.next));
+            durable.oldest = durable.oldest.or(next);
         }
         self.status.partitions(durables);
     }
+}
+
+/// What the open batches of one lane may come to, in bytes, before partitions that lag take turns. The eager protocol knows
+/// whole assignments only: to stop fetching one partition would begin all others anew.
+fn share(config: &Config, compressor: usize) -> usize {
+    let eager = config.group.protocol == GroupProtocol::Classic
+        && config.group.assignment != Assignment::CooperativeSticky;
+    if eager {
+        return usize::MAX;
+    }
+    let all = config.memory_budget / core::SEAL_ABOVE.1 * core::SEAL_ABOVE.0;
+    (all / config.lanes).saturating_sub(Source::fetch_reserve(config) + compressor)
 }
 
 fn names(partitions: &[TopicPartition]) -> String {

@@ -24,6 +24,9 @@ impl<'s> Lane<'s> {
     pub(super) fn take(&mut self) {
         let busy = self.sealing.is_busy() || !self.ready().is_empty();
         let wait = if busy { Duration::ZERO } else { IDLE_WAIT };
+        if self.core.hesitates(self.now()) {
+            return self.listen(wait);
+        }
         // Between takes the client may forget a topic, and give its handle to another.
         self.last = None;
         let mut taken = std::mem::take(&mut self.taken);
@@ -51,6 +54,20 @@ impl<'s> Lane<'s> {
         }
         drop(records);
         self.taken = taken;
+    }
+
+    /// Takes nothing while a schema is expected any moment: what is taken now could only be put aside.
+    fn listen(&mut self, wait: Duration) {
+        if let Ok(answer) = self.answers.1.recv_timeout(wait) {
+            self.answer(answer);
+        }
+    }
+
+    /// Tells the core where the partition's log ends.
+    pub(super) fn tell_log_end(&mut self, partition: &TopicPartition) {
+        if let Some(end) = self.source.log_end(partition) {
+            self.handle(Event::LogEnd { partition: partition.clone(), end });
+        }
     }
 
     fn partition_of(&mut self, record: &Record<'_>) -> TopicPartition {
@@ -123,10 +140,14 @@ impl<'s> Lane<'s> {
             if self.shared.clock.monotonic() >= self.place_until {
                 return self.put_back(partition, record);
             }
+            if self.held.get(partition).is_none_or(|held| held.batch.is_none()) {
+                self.tell_log_end(partition);
+            }
             let Some(filling) = self.core.fill(partition, self.now()) else {
                 return self.put_back(partition, record);
             };
             let Some(held) = self.held.get_mut(partition) else { return };
+            held.next = None;
             held.batch.take_if(|batch| batch.id != filling.batch);
             let batch =
                 held.batch.get_or_insert_with(|| self.shared.new_batch(filling.batch, filling.instant));

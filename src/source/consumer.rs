@@ -141,12 +141,12 @@ impl Source {
         Ok(self.consumer.resume(&fresh)?)
     }
 
-    /// Fetches `partition` no more, until it is begun again. (A seek wouldn't do: the client refuses it silently for a
+    /// Fetches `partitions` no more, until they are begun again. (A seek wouldn't do: the client refuses it silently for a
     /// partition whose offset is out of range.)
-    pub(crate) fn stop(&self, partition: &TopicPartition) -> Result<(), SourceError> {
-        self.assigned.borrow_mut().remove(partition);
+    pub(crate) fn stop(&self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
+        self.assigned.borrow_mut().retain(|partition, _| !partitions.contains(partition));
         if self.is_cooperative() {
-            self.consumer.incremental_unassign(&self.owned([partition])?)?;
+            self.consumer.incremental_unassign(&self.owned(partitions)?)?;
         } else {
             self.consumer.assign(&self.everything_with(&[])?)?;
         }
@@ -210,6 +210,11 @@ impl Source {
             _ => None,
         });
         known.collect()
+    }
+
+    /// Where the partition's log ended when something was last fetched of it.
+    pub(crate) fn log_end(&self, partition: &TopicPartition) -> Option<Offset> {
+        raw::log_end::log_end(&self.consumer, partition)
     }
 
     /// Whether somebody else owns this member's partitions already.

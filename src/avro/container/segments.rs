@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 
-/// The first segment's size; each further one is twice the one before, up to [`LARGEST`].
+/// The first segment's size. Each further one has a quarter of what is there, rounded down to a power of two, up to
+/// [`LARGEST`]: so no more than a fifth of the memory is without use, which counts with thousands of files.
 const SMALLEST: usize = 4 * 1024;
 const LARGEST: usize = 256 * 1024;
 
@@ -68,8 +69,8 @@ impl Segments {
 
     fn segment_with_room(&mut self) -> &mut Vec<u8> {
         if self.segments.last().is_none_or(|last| last.len() == last.capacity()) {
-            let doublings = self.segments.len().min(16);
-            let segment = Vec::with_capacity((SMALLEST << doublings).min(LARGEST));
+            let quarter = (self.held / 4).clamp(SMALLEST, LARGEST);
+            let segment = Vec::with_capacity(1 << quarter.ilog2());
             self.held += segment.capacity();
             self.segments.push(segment);
         }

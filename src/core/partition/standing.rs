@@ -47,6 +47,7 @@ impl Partition {
         if self.standing != Standing::Resolving(ticket) {
             return;
         }
+        self.log_ends(facts.high);
         match decide(self.name.partition, facts, step.policy) {
             Decision::Hold(reason) => {
                 if let Some((offset, _)) = &facts.committed {
@@ -97,6 +98,7 @@ impl Partition {
         self.standing = Standing::Filling;
         self.consuming = true;
         self.paused = false;
+        self.turned_away = false;
         step.actions.push(Action::Consume(self.name.clone(), self.read));
     }
 
@@ -109,10 +111,10 @@ impl Partition {
         }
     }
 
-    fn stop(&mut self, step: &mut Step<'_>) {
+    pub(super) fn stop(&mut self, step: &mut Step<'_>) {
         if self.consuming {
             self.consuming = false;
-            self.waiting = false;
+            self.waiting = None;
             step.actions.push(Action::Stop(self.name.clone()));
         }
     }

@@ -166,6 +166,8 @@ impl Mix {
             start: StartPolicy { start, out_of_range },
             grace: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(20),
+            // What some batches of a few records come to: then partitions take turns.
+            share: [usize::MAX, 100, 30][draw.below(3)],
         };
         let skew = if self.skewed { draw.below(7_200_000) as i64 - 3_600_000 } else { 0 };
         (settings, skew)

@@ -121,6 +121,11 @@ impl Process {
         }
     }
 
+    /// Whether its client was told to read the partition.
+    fn reads(&self, partition: usize) -> bool {
+        self.held.get(&partition).is_some_and(|held| !held.failed)
+    }
+
     pub(super) fn runs(&self) -> bool {
         !self.frozen && !self.ended
     }
@@ -211,9 +216,11 @@ impl World {
             Action::Commit(commit) => self.take_commit(me, commit),
             Action::Consume(name, offset) => self.consume(me, of(&name), offset),
             Action::Stop(name) => {
-                process.held.remove(&of(&name));
+                if let Some(held) = process.held.get_mut(&of(&name)) {
+                    held.stop();
+                }
             }
-            Action::Pause(name) | Action::Resume(name) if !process.held.contains_key(&of(&name)) => {}
+            Action::Pause(name) | Action::Resume(name) if !process.reads(of(&name)) => {}
             Action::Pause(name) => self.set_paused(me, of(&name), true),
             Action::Resume(name) => self.set_paused(me, of(&name), false),
             Action::Seal { partition, batch, .. } => self.seal(me, of(&partition), batch),
@@ -311,7 +318,11 @@ impl World {
     fn consume(&mut self, me: usize, partition: usize, offset: Offset) {
         // The client reads the topic that was found when it was resolved: by its id.
         let topic_id = self.processes[me].topic_ids.get(&partition).copied().unwrap_or_default();
-        self.processes[me].held.insert(partition, Held::at(offset.0, topic_id));
+        let held = &mut self.processes[me].held;
+        let work = held.remove(&partition).and_then(|held| held.work);
+        let mut begun = Held::at(offset.0, topic_id);
+        begun.work = work;
+        held.insert(partition, begun);
     }
 
     fn seal(&mut self, me: usize, partition: usize, batch: BatchId) {

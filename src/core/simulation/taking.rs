@@ -20,8 +20,8 @@ pub(super) struct Held {
     position: i64,
     /// The topic that the client reads.
     topic_id: u128,
-    /// The client said that there is nothing at its position, and reads no more.
-    failed: bool,
+    /// The client reads no more: it said that there is nothing at its position, or was stopped.
+    pub(super) failed: bool,
     pub(super) paused: bool,
     pub(super) waiting: Option<SchemaId>,
     /// The registry doesn't know this one: to be declared in the next record's batch.
@@ -43,6 +43,15 @@ impl Held {
             work: None,
             reported: None,
         }
+    }
+}
+
+impl Held {
+    /// The client is to read no more; what is in the open batch stays.
+    pub(super) fn stop(&mut self) {
+        self.failed = true;
+        self.paused = false;
+        (self.waiting, self.unknown) = (None, None);
     }
 }
 
@@ -186,7 +195,10 @@ impl World {
             let (topic_id, low, high) = (log.topic_id, log.low, log.high());
             let process = &self.processes[me];
             let Some(held) = process.held.get(&partition) else { continue };
-            let reads = held.topic_id == topic_id && (low..=high).contains(&held.position) && !held.paused;
+            let reads = held.topic_id == topic_id
+                && (low..=high).contains(&held.position)
+                && !held.paused
+                && !held.failed;
             if !reads
                 || held.waiting.is_some()
                 || held.unknown.is_some() && log.at(held.position).is_some()
@@ -196,9 +208,17 @@ impl World {
             }
             self.skip_gaps(me, partition);
             let position = Offset(self.processes[me].held[&partition].position);
+            let end = Offset(self.log(partition).high());
+            self.event(me, Event::LogEnd { partition: self.names[partition].clone(), end });
             let held = self.processes[me].held.get_mut(&partition).unwrap();
             if held.reported.replace(position) != Some(position) {
                 self.event(me, Event::Position { partition: self.names[partition].clone(), position });
+                // In reality it is told again and again. It may have to wait for its turn.
+                if !self.processes[me].lane.takes(&self.names[partition])
+                    && let Some(held) = self.processes[me].held.get_mut(&partition)
+                {
+                    held.reported = None;
+                }
                 return true;
             }
         }

@@ -3,10 +3,12 @@
 //! - [`take`]: records in batches from a queue of the lane's own, to which assigned partitions are forwarded. That is
 //!   twice as fast as polling them one by one, and a message carries its topic and partition even when it is an error.
 //! - [`commit`]: offset commits whose answer comes as an event.
+//! - [`log_end`]: where a log ended when something was last fetched of it, without asking the brokers.
 //! - [`topic_ids`]: Kafka's ids of topics, by DescribeTopics.
 
 #![expect(unsafe_code, reason = "calls librdkafka's C API; each block states why it is sound")]
 
 pub(super) mod commit;
+pub(super) mod log_end;
 pub(super) mod take;
 pub(super) mod topic_ids;
