@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::intent::{Layout, MAX_METADATA};
 use crate::dead_letter::producer::KafkaDeadLetters;
-use crate::lane::{self, Shared};
+use crate::lane::{self, Gathering, Shared};
 use crate::registry::SchemaSource;
 use crate::registry::cache::SchemaCache;
 use crate::registry::confluent::Confluent;
@@ -130,8 +130,10 @@ pub async fn run(
         offsets: offsets.clone(),
         start: config.start,
     };
+    let gathering = Arc::new(Gathering::of(config.lanes));
     run_lanes(Shared {
         config,
+        gathering,
         publisher,
         schemas,
         offsets,

@@ -202,6 +202,7 @@ impl OpenFile {
         let mut framing = Vec::with_capacity(20);
         put_long(&mut framing, self.block_rows);
         put_long(&mut framing, compressed.len() as u64);
+        self.blocks.expect(framing.len() + compressed.len() + MARKER_LEN);
         self.blocks.write(&framing);
         self.blocks.write(compressed);
         self.markers.push(self.blocks.len());

@@ -197,7 +197,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     preset(
         "lanes",
         "cores",
-        "a number from 1 to 256, or `cores`; each needs 7.5 MiB of `memory.budget`",
+        "a number from 1 to 256, or `cores`; each needs 8 MiB of `memory.budget`",
         "consumer threads; `cores` are as many as the memory allows",
     ),
     preset(

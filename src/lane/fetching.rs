@@ -1,7 +1,7 @@
 //! What the client is told about fetching: beginning, stopping, pausing, at moments when it takes it as it is meant.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Lane;
@@ -9,6 +9,55 @@ use crate::types::{Offset, TopicPartition};
 
 /// How long the lane waits when the client refuses something.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long the first lane that is given partitions waits for the others to join: they will be given some of them.
+const GATHER: Duration = Duration::from_secs(3);
+/// And how long the group is to be calm then.
+const CALM: Duration = Duration::from_millis(200);
+
+/// The lanes of a process join at the same time, but the first may be given everything for a moment. What it read of what it
+/// has to give back would become small files.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    absent: AtomicUsize,
+}
+
+impl Gathering {
+    /// Of so many lanes, none of which has joined.
+    pub(crate) fn of(lanes: usize) -> Self {
+        Self { absent: AtomicUsize::new(lanes) }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.absent.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// A lane's part in it.
+#[derive(Debug, Default)]
+struct Joined {
+    first_at: Option<Duration>,
+    last_at: Duration,
+    /// It has begun to fetch: nothing is waited for any more.
+    begun: bool,
+}
+
+impl Joined {
+    fn regrouped(&mut self, all: &Gathering, now: Duration) {
+        self.last_at = now;
+        if self.first_at.replace(self.first_at.unwrap_or(now)).is_none() {
+            all.absent.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether to begin: from then on for ever.
+    fn begins(&mut self, all: &Gathering, now: Duration) -> bool {
+        let waited = self.first_at.is_some_and(|first| now.saturating_sub(first) >= GATHER);
+        let calm = now.saturating_sub(self.last_at) >= CALM;
+        self.begun |= waited || all.is_complete() && calm;
+        self.begun
+    }
+}
 
 /// What the client is still to be told.
 #[derive(Debug, Default)]
@@ -23,6 +72,7 @@ pub(super) struct Fetching {
     pub(super) stopped: bool,
     /// When the client, which refused something, is asked again.
     retry_at: Duration,
+    joined: Joined,
 }
 
 impl Fetching {
@@ -105,6 +155,11 @@ impl Lane<'_> {
         }
     }
 
+    /// The group gave the lane partitions, or wants some back.
+    pub(super) fn regrouped(&mut self) {
+        self.fetching.joined.regrouped(&self.shared.gathering, self.shared.clock.monotonic());
+    }
+
     fn refused(&mut self, what: String) {
         self.kafka_trouble(what);
         self.fetching.retry_at = self.shared.clock.monotonic() + RETRY;
@@ -118,6 +173,10 @@ impl Lane<'_> {
 
     fn begin_fetching(&mut self) {
         if self.core.has_unbegun() && !self.source.adds_partitions() {
+            return;
+        }
+        let now = self.shared.clock.monotonic();
+        if !self.fetching.joined.begins(&self.shared.gathering, now) {
             return;
         }
         let partitions = self.fetching.take_begins();
@@ -142,6 +201,31 @@ impl Lane<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_lanes_that_join_one_after_the_other_then_nobody_begins_before_all_have_and_the_group_is_calm() {
+        let at = Duration::from_millis;
+        let all = Gathering::of(2);
+        let (mut one, mut other) = (Joined::default(), Joined::default());
+        one.regrouped(&all, at(0));
+        assert!(!one.begins(&all, at(500)));
+        other.regrouped(&all, at(600));
+        one.regrouped(&all, at(700));
+        assert!(!other.begins(&all, at(700)) && !one.begins(&all, at(850)));
+        assert!(other.begins(&all, at(800)) && one.begins(&all, at(900)));
+        // Later rebalances are no reason to wait.
+        one.regrouped(&all, at(1_000));
+        assert!(one.begins(&all, at(1_000)));
+    }
+
+    #[test]
+    fn given_a_lane_that_does_not_join_then_the_others_do_not_wait_for_ever() {
+        let all = Gathering::of(2);
+        let mut one = Joined::default();
+        one.regrouped(&all, Duration::ZERO);
+        assert!(!one.begins(&all, Duration::from_millis(2_999)));
+        assert!(one.begins(&all, GATHER));
+    }
 
     #[test]
     fn given_a_partition_to_be_stopped_when_it_is_abandoned_then_it_is_still_stopped_and_when_given_up_it_is_not()

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::actions::Publishing;
 use self::fetching::Fetching;
+pub(crate) use self::fetching::Gathering;
 use self::seal::Sealing;
 pub(crate) use self::shared::Shared;
 use self::takeover::TakingOver;
@@ -248,6 +249,7 @@ impl<'s> Lane<'s> {
         match event {
             SourceEvent::Assigned(partitions) => {
                 tracing::info!(partitions = names(&partitions), "assigned");
+                self.regrouped();
                 self.source.acknowledge().map_err(|error| error.to_string())?;
                 self.outside = false;
                 self.handle(Event::Assigned(partitions));
@@ -255,6 +257,7 @@ impl<'s> Lane<'s> {
             }
             SourceEvent::Revoked(partitions) => {
                 tracing::info!(partitions = names(&partitions), "revoked");
+                self.regrouped();
                 self.handle(if self.is_revoked_already() {
                     Event::Lost(partitions)
                 } else {

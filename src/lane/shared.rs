@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::fetching::Gathering;
 use crate::batch::Batch;
 use crate::batch::publish::Publisher;
 use crate::budget::Budget;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) survey: Survey,
     pub(crate) budget: Budget,
     pub(crate) takeovers: Takeovers,
+    pub(crate) gathering: Arc<Gathering>,
     pub(crate) status: Status,
     pub(crate) troubles: Troubles,
     pub(crate) clock: Arc<dyn Clock>,

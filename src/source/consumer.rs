@@ -25,7 +25,17 @@ use crate::types::{Offset, TopicPartition};
 pub(crate) use super::context::SourceEvent;
 
 /// The bounds of a lane's fetch queue, in KiB: as fast as a larger one from 8 MiB on.
-const QUEUE_KIB: (usize, usize) = (1 << 10, 8 << 10);
+const QUEUE_KIB: (usize, usize) = (256, 8 << 10);
+
+/// The client fetches when fewer records are in it than these: the shortest queue is filled when it is empty.
+const QUEUE_RECORDS: (usize, usize) = (1, 10_000);
+
+/// What a lane's client takes beside what it fetches, in bytes: its threads and connections.
+const CLIENT: usize = 1 << 20;
+
+/// What the client takes for a record batch of a megabyte, which brokers allow, whatever the queue's length, in bytes: with
+/// each record it keeps some 500 bytes.
+const ONE_BATCH: usize = 3 << 20;
 
 /// One member of the consumer group.
 pub(crate) struct Source {
@@ -50,9 +60,10 @@ impl Source {
         Ok(Self { queue, consumer, assigned: RefCell::default() })
     }
 
-    /// The memory that the client's fetches of one lane may take, in bytes: two and a half fetch queues.
+    /// The memory that one lane's client may take, in bytes: its queue, twice as much for what it keeps with small records,
+    /// and a response on its way. (A record batch that decompresses to several megabytes is beyond this.)
     pub(crate) fn fetch_reserve(config: &Config) -> usize {
-        queue_kib(config) * 1024 * 5 / 2
+        (queue_kib(config) * 1024 * 4).max(ONE_BATCH) + CLIENT
     }
 
     /// Joins the group, or tells it of other topics than before.
@@ -276,17 +287,23 @@ fn list_of<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Topi
 }
 
 fn queue_kib(config: &Config) -> usize {
-    (config.memory_budget / 8 / config.lanes.max(1) / 1024).clamp(QUEUE_KIB.0, QUEUE_KIB.1)
+    (config.memory_budget / 64 / config.lanes.max(1) / 1024).clamp(QUEUE_KIB.0, QUEUE_KIB.1)
 }
 
 /// What decides speed and memory first, so that `kafka.properties` can change it; what belongs to valve last.
 pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig {
+    let queue = queue_kib(config);
+    let records = ((queue - QUEUE_KIB.0) * 4).clamp(QUEUE_RECORDS.0, QUEUE_RECORDS.1);
     let mut properties = ClientConfig::new();
     properties
-        .set("queued.max.messages.kbytes", queue_kib(config).to_string())
-        .set("queued.min.messages", "10000")
+        .set("queued.max.messages.kbytes", queue.to_string())
+        .set("queued.min.messages", records.to_string())
         .set("fetch.message.max.bytes", "65536")
-        .set("fetch.queue.backoff.ms", "10")
+        // A response is at most as large as the queue, unless a record is; but never less than this, which says nothing
+        // else to a consumer.
+        .set("message.max.bytes", (queue * 1024).min(1_000_000).to_string())
+        // A full queue is looked at again so soon that a short one doesn't run empty meanwhile.
+        .set("fetch.queue.backoff.ms", "2")
         .set("check.crcs", "true")
         .set("log.connection.close", "false");
     for (name, value) in client_config(&config.kafka).config_map() {

@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 
-/// The first segment's size. Each further one has a quarter of what is there, rounded down to a power of two, up to
-/// [`LARGEST`]: so no more than a fifth of the memory is without use, which counts with thousands of files.
-const SMALLEST: usize = 4 * 1024;
+/// A segment has room for what is to be written, or for a quarter of what is there, up to [`LARGEST`]: so no more than a
+/// fifth of the memory is without use, which counts with thousands of files.
 const LARGEST: usize = 256 * 1024;
+const SMALLEST: usize = 64;
 
 /// A sequence of bytes in segments, each of them full but the last.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Segments {
     len: u64,
     /// The capacities of all segments together.
     held: usize,
+    /// What the next segment is to have room for.
+    expected: usize,
 }
 
 impl Segments {
@@ -26,6 +28,14 @@ impl Segments {
     /// The memory of the segments and of the list of them, by capacity, in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.held + self.segments.capacity() * size_of::<Vec<u8>>()
+    }
+
+    /// Says that `bytes` are about to be written, in one or several calls.
+    pub(super) fn expect(&mut self, bytes: usize) {
+        let free = self.segments.last().map_or(0, |last| last.capacity() - last.len());
+        if let Some(more @ 1..) = bytes.checked_sub(free) {
+            self.expected = more;
+        }
     }
 
     /// Appends `bytes`, over as many segments as that takes.
@@ -69,8 +79,10 @@ impl Segments {
 
     fn segment_with_room(&mut self) -> &mut Vec<u8> {
         if self.segments.last().is_none_or(|last| last.len() == last.capacity()) {
-            let quarter = (self.held / 4).clamp(SMALLEST, LARGEST);
-            let segment = Vec::with_capacity(1 << quarter.ilog2());
+            let room = std::mem::take(&mut self.expected).max(self.held / 4).clamp(SMALLEST, LARGEST);
+            // As allocators have their sizes: four to a doubling.
+            let step = 1 << (room.ilog2() - 2);
+            let segment = Vec::with_capacity(room.next_multiple_of(step));
             self.held += segment.capacity();
             self.segments.push(segment);
         }

@@ -187,9 +187,9 @@ fn layout(settings: &mut Checker) -> Option<LayoutConfig> {
     Some(LayoutConfig { key: key?, granularity: granularity? })
 }
 
-/// The least memory for which the budget can have a lane, in bytes: the smallest fetch queue takes 2.5 MiB, and all lanes'
-/// together shall take no more than a third.
-const MEMORY_PER_LANE: usize = 15 << 19;
+/// The least memory for which the budget can have a lane, in bytes: a client with the shortest fetch queue takes 4 MiB, and all
+/// lanes' together shall take no more than a half.
+const MEMORY_PER_LANE: usize = 8 << 20;
 
 fn lanes(text: &str, cores: usize, memory_budget: Option<usize>) -> Result<usize, Problem> {
     let most = (memory_budget.unwrap_or(usize::MAX) / MEMORY_PER_LANE).clamp(1, 256);

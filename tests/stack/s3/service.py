@@ -27,7 +27,7 @@ def launch(installed, work, stack):
     return stack.process(
         command=[
             str(installed / "versitygw"), "--port", f"127.0.0.1:{port}",
-            "posix", "--sidecar", str(attributes), str(objects),
+            "--keep-alive", "posix", "--sidecar", str(attributes), str(objects),
         ],
         environ={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
         ready=lambda: stack.answers(endpoint),
