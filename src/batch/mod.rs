@@ -3,6 +3,7 @@
 //! Lanes fill batches from what they consume; a takeover makes one again from its range ([`crate::takeover`]). Both place
 //! records by the same code, under the batch's [`Terms`].
 
+mod accounting;
 pub(crate) mod manifest;
 pub(crate) mod place;
 pub(crate) mod publish;
@@ -12,8 +13,10 @@ pub(crate) mod terms;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::avro::codec::Compressor;
-use crate::avro::container::OpenFile;
+use crate::avro::container::{MARKER_LEN, OpenFile};
 use crate::avro::schema::WriterSchema;
 use crate::budget::Account;
 use crate::core::batch::{BatchId, FileOutcome, Outcome};
@@ -22,9 +25,6 @@ use crate::dead_letter::{DeadLetter, Reason};
 use crate::types::{SchemaId, UnixMillis};
 
 use self::terms::Terms;
-
-/// What an entry of the files' index takes, beside the file itself.
-const INDEX_ENTRY: usize = size_of::<((Hour, SchemaId), usize)>() * 2;
 
 /// One open file with what its header will need.
 #[derive(Debug)]
@@ -61,9 +61,13 @@ pub(crate) struct Batch {
     index: HashMap<(Hour, SchemaId), usize>,
     /// The file that took the last row: most often it takes the next one too.
     last: Option<(Hour, SchemaId, usize)>,
+    /// The memory of the files' buffers.
     file_memory: usize,
     file_bytes: u64,
+    /// The memory of the dead letters, but for what their list has room for.
     letter_memory: usize,
+    /// The memory of its outcome, which lives about as long as it does, once that is known.
+    outcome_memory: usize,
     account: Account,
     closed: usize,
 }
@@ -85,6 +89,7 @@ impl Batch {
             file_memory: 0,
             file_bytes: 0,
             letter_memory: 0,
+            outcome_memory: 0,
             account,
             closed: 0,
         }
@@ -113,7 +118,7 @@ impl Batch {
         if !self.keeps(hour, schema.id()) {
             file.only_count();
         }
-        self.file_memory += size_of::<HourFile>() + INDEX_ENTRY + file.capacity();
+        self.file_memory += file.capacity();
         self.files.push(HourFile { hour, schema: Arc::clone(schema), file });
         self.index.insert((hour, schema.id()), index);
         index
@@ -126,6 +131,16 @@ impl Batch {
         file.append(datum, compressor);
         self.file_memory = self.file_memory + file.capacity() - memory;
         self.file_bytes = self.file_bytes + size(file) - bytes;
+    }
+
+    /// Takes the finished blocks of the file at `index` out ([`OpenFile::take_blocks`]); they are no longer counted.
+    pub(crate) fn take_blocks(&mut self, index: usize, sync: &[u8; MARKER_LEN]) -> Vec<Bytes> {
+        let file = &mut self.files[index].file;
+        let (memory, bytes) = (file.capacity(), size(file));
+        let blocks = file.take_blocks(sync);
+        self.file_memory = self.file_memory + file.capacity() - memory;
+        self.file_bytes = self.file_bytes + size(file) - bytes;
+        blocks
     }
 
     fn keeps(&self, hour: Hour, id: SchemaId) -> bool {
@@ -189,7 +204,7 @@ impl Batch {
 
     /// The memory of everything in it, which it is accounted with from now on.
     pub(crate) fn account(&mut self) -> usize {
-        self.account.set(self.file_memory + self.letter_memory);
+        self.account.set(self.memory());
         self.account.held()
     }
 
@@ -219,7 +234,7 @@ impl Batch {
         (self.dead_letters, self.files, self.account)
     }
 
-    /// Puts the files in order, and says what became of the batch. All files must be closed.
+    /// Puts the files in order, and says what became of the batch. All files must be closed; it takes no more records.
     pub(crate) fn outcome(&mut self) -> Outcome {
         self.files.sort_by_key(|file| (file.hour, file.schema.id()));
         let files = self.files.iter().map(|file| FileOutcome {
@@ -229,7 +244,12 @@ impl Batch {
             rows: file.file.rows(),
             digest: file.file.digest(),
         });
-        Outcome { files: files.collect(), dead_letters: self.letters.clone(), skipped: self.skipped }
+        let outcome =
+            Outcome { files: files.collect(), dead_letters: self.letters.clone(), skipped: self.skipped };
+        (self.index, self.last) = (HashMap::default(), None);
+        self.outcome_memory = outcome.files.capacity() * size_of::<FileOutcome>();
+        self.account();
+        outcome
     }
 }
 
