@@ -75,6 +75,13 @@ fn recount(batch: &Batch) -> usize {
         + kept
 }
 
+/// What is to be stored of it, counted anew.
+fn stored(batch: &Batch) -> u64 {
+    let files = batch.files.iter().map(|file| file.file.compressed() + file.file.pending() as u64);
+    let letters = batch.dead_letters.iter().map(|letter| letter.size() as u64);
+    files.sum::<u64>() + letters.sum::<u64>()
+}
+
 /// How many places a table has that takes so many entries before it grows.
 fn places(capacity: usize) -> usize {
     let takes = |places: &usize| if *places <= 8 { places - 1 } else { places / 8 * 7 };
@@ -170,12 +177,19 @@ proptest! {
             take(step, &mut batch, &schemas, &mut compressor);
             prop_assert_eq!(batch.account(), recount(&batch));
             prop_assert_eq!(budget.used(), recount(&batch));
+            prop_assert_eq!(batch.bytes(), stored(&batch));
         }
         let mut more = true;
         while more {
             more = batch.close_next(&mut compressor);
             prop_assert_eq!(batch.account(), recount(&batch));
+            prop_assert_eq!(batch.bytes(), stored(&batch));
         }
+        for index in 0..batch.files.len() {
+            drop(batch.take_blocks(index, &[7; MARKER_LEN]));
+            prop_assert_eq!(batch.account(), recount(&batch));
+        }
+        prop_assert_eq!(batch.bytes(), batch.dead_letter_memory() as u64);
         let outcome = batch.outcome();
         let outcome = outcome.files.capacity() * size_of::<FileOutcome>();
         prop_assert_eq!(budget.used(), recount(&batch) + outcome);

@@ -135,12 +135,17 @@ impl Batch {
 
     /// Takes the finished blocks of the file at `index` out ([`OpenFile::take_blocks`]); they are no longer counted.
     pub(crate) fn take_blocks(&mut self, index: usize, sync: &[u8; MARKER_LEN]) -> Vec<Bytes> {
+        self.change(index, |file| file.take_blocks(sync))
+    }
+
+    /// Does something to the file at `index`, and counts what that came to.
+    fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut OpenFile) -> T) -> T {
         let file = &mut self.files[index].file;
         let (memory, bytes) = (file.capacity(), size(file));
-        let blocks = file.take_blocks(sync);
+        let done = change(file);
         self.file_memory = self.file_memory + file.capacity() - memory;
         self.file_bytes = self.file_bytes + size(file) - bytes;
-        blocks
+        done
     }
 
     fn keeps(&self, hour: Hour, id: SchemaId) -> bool {
@@ -162,11 +167,7 @@ impl Batch {
         for index in 0..self.files.len() {
             let (hour, id) = (self.files[index].hour, self.files[index].schema.id());
             if !self.keeps(hour, id) {
-                let file = &mut self.files[index].file;
-                let (memory, bytes) = (file.capacity(), size(file));
-                file.only_count();
-                self.file_memory = self.file_memory + file.capacity() - memory;
-                self.file_bytes -= bytes;
+                self.change(index, OpenFile::only_count);
             }
         }
         drop(self.take_dead_letters());
@@ -221,10 +222,10 @@ impl Batch {
 
     /// Closes the next file that isn't closed; `false` when all are.
     pub(crate) fn close_next(&mut self, compressor: &mut Compressor) -> bool {
-        let Some(next) = self.files.get_mut(self.closed) else { return false };
-        let memory = next.file.capacity();
-        next.file.close(compressor);
-        self.file_memory = self.file_memory + next.file.capacity() - memory;
+        if self.closed == self.files.len() {
+            return false;
+        }
+        self.change(self.closed, |file| file.close(compressor));
         self.closed += 1;
         true
     }
