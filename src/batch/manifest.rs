@@ -58,10 +58,12 @@ impl<'a> Manifest<'a> {
         Self { valve, publish, outcome, names: outcome.files.iter().map(name).collect() }
     }
 
-    /// The memory that it holds, and that the list of all files in the first one's header will take, in bytes.
+    /// The memory that it and its outcome hold, and that the list of all files in the first one's header will take, in
+    /// bytes.
     pub(crate) fn memory(&self) -> usize {
         let names: usize = self.names.iter().map(|name| name.key.capacity() + size_of::<Name>()).sum();
-        2 * names + self.list_bytes()
+        let outcome = self.outcome.files.capacity() * size_of::<FileOutcome>();
+        2 * names + self.list_bytes() + outcome
     }
 
     fn list_bytes(&self) -> usize {

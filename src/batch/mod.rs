@@ -3,6 +3,7 @@
 //! Lanes fill batches from what they consume; a takeover makes one again from its range ([`crate::takeover`]). Both place
 //! records by the same code, under the batch's [`Terms`].
 
+mod accounting;
 pub(crate) mod manifest;
 pub(crate) mod place;
 pub(crate) mod publish;
@@ -12,10 +13,11 @@ pub(crate) mod terms;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use foldhash::fast::FixedState;
 
 use crate::avro::codec::Compressor;
-use crate::avro::container::{BLOCK_BYTES, OpenFile};
+use crate::avro::container::{BLOCK_BYTES, MARKER_LEN, OpenFile};
 use crate::avro::schema::WriterSchema;
 use crate::budget::Account;
 use crate::core::batch::{BatchId, FileOutcome, Outcome};
@@ -24,9 +26,6 @@ use crate::dead_letter::{DeadLetter, Reason};
 use crate::types::{SchemaId, UnixMillis};
 
 use self::terms::Terms;
-
-/// What an entry of the files' index takes, beside the file itself.
-const INDEX_ENTRY: usize = size_of::<((Hour, SchemaId), usize)>() * 2;
 
 /// What may wait uncompressed in the files of one batch, unless they are more than a thousand, in bytes.
 const PENDING: usize = 4 << 20;
@@ -70,9 +69,13 @@ pub(crate) struct Batch {
     index: HashMap<(Hour, SchemaId), usize, FixedState>,
     /// The file that took the last row: most often it takes the next one too.
     last: Option<(Hour, SchemaId, usize)>,
+    /// The memory of the files' buffers.
     file_memory: usize,
     file_bytes: u64,
+    /// The memory of the dead letters, but for what their list has room for.
     letter_memory: usize,
+    /// The memory of its outcome, which lives about as long as it does, once that is known.
+    outcome_memory: usize,
     account: Account,
     closed: usize,
 }
@@ -94,6 +97,7 @@ impl Batch {
             file_memory: 0,
             file_bytes: 0,
             letter_memory: 0,
+            outcome_memory: 0,
             account,
             closed: 0,
         }
@@ -122,7 +126,7 @@ impl Batch {
         if !self.keeps(hour, schema.id()) {
             file.only_count();
         }
-        self.file_memory += size_of::<HourFile>() + INDEX_ENTRY + file.capacity();
+        self.file_memory += file.capacity();
         self.files.push(HourFile { hour, schema: Arc::clone(schema), file });
         self.index.insert((hour, schema.id()), index);
         index
@@ -136,6 +140,21 @@ impl Batch {
         file.append_in_blocks(datum, block_bytes, compressor);
         self.file_memory = self.file_memory + file.capacity() - memory;
         self.file_bytes = self.file_bytes + size(file) - bytes;
+    }
+
+    /// Takes the finished blocks of the file at `index` out ([`OpenFile::take_blocks`]); they are no longer counted.
+    pub(crate) fn take_blocks(&mut self, index: usize, sync: &[u8; MARKER_LEN]) -> Vec<Bytes> {
+        self.change(index, |file| file.take_blocks(sync))
+    }
+
+    /// Does something to the file at `index`, and counts what that came to.
+    fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut OpenFile) -> T) -> T {
+        let file = &mut self.files[index].file;
+        let (memory, bytes) = (file.capacity(), size(file));
+        let done = change(file);
+        self.file_memory = self.file_memory + file.capacity() - memory;
+        self.file_bytes = self.file_bytes + size(file) - bytes;
+        done
     }
 
     fn keeps(&self, hour: Hour, id: SchemaId) -> bool {
@@ -157,11 +176,7 @@ impl Batch {
         for index in 0..self.files.len() {
             let (hour, id) = (self.files[index].hour, self.files[index].schema.id());
             if !self.keeps(hour, id) {
-                let file = &mut self.files[index].file;
-                let (memory, bytes) = (file.capacity(), size(file));
-                file.only_count();
-                self.file_memory = self.file_memory + file.capacity() - memory;
-                self.file_bytes -= bytes;
+                self.change(index, OpenFile::only_count);
             }
         }
         drop(self.take_dead_letters());
@@ -199,7 +214,7 @@ impl Batch {
 
     /// The memory of everything in it, which it is accounted with from now on.
     pub(crate) fn account(&mut self) -> usize {
-        self.account.set(self.file_memory + self.letter_memory);
+        self.account.set(self.memory());
         self.account.held()
     }
 
@@ -216,10 +231,10 @@ impl Batch {
 
     /// Closes the next file that isn't closed; `false` when all are.
     pub(crate) fn close_next(&mut self, compressor: &mut Compressor) -> bool {
-        let Some(next) = self.files.get_mut(self.closed) else { return false };
-        let memory = next.file.capacity();
-        next.file.close(compressor);
-        self.file_memory = self.file_memory + next.file.capacity() - memory;
+        if self.closed == self.files.len() {
+            return false;
+        }
+        self.change(self.closed, |file| file.close(compressor));
         self.closed += 1;
         true
     }
@@ -229,7 +244,7 @@ impl Batch {
         (self.dead_letters, self.files, self.account)
     }
 
-    /// Puts the files in order, and says what became of the batch. All files must be closed.
+    /// Puts the files in order, and says what became of the batch. All files must be closed; it takes no more records.
     pub(crate) fn outcome(&mut self) -> Outcome {
         self.files.sort_by_key(|file| (file.hour, file.schema.id()));
         let files = self.files.iter().map(|file| FileOutcome {
@@ -239,7 +254,12 @@ impl Batch {
             rows: file.file.rows(),
             digest: file.file.digest(),
         });
-        Outcome { files: files.collect(), dead_letters: self.letters.clone(), skipped: self.skipped }
+        let outcome =
+            Outcome { files: files.collect(), dead_letters: self.letters.clone(), skipped: self.skipped };
+        (self.index, self.last) = (HashMap::default(), None);
+        self.outcome_memory = outcome.files.capacity() * size_of::<FileOutcome>();
+        self.account();
+        outcome
     }
 }
 

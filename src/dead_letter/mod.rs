@@ -96,6 +96,7 @@ pub(crate) fn bounded(mut exception: String) -> String {
     if exception.len() > MAX_EXCEPTION {
         exception.truncate(exception.floor_char_boundary(MAX_EXCEPTION));
         exception.push('…');
+        exception.shrink_to_fit();
     }
     exception
 }
@@ -124,18 +125,16 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// The memory that it takes, in bytes.
+    /// The memory that it takes, by capacity, in bytes. Its topic is shared with others, and doesn't count.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|(name, value)| name.capacity() + value.as_ref().map_or(0, Bytes::len) + 56)
-            .sum();
+        let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.capacity() + len(value)).sum();
         size_of::<Self>()
-            + self.key.as_ref().map_or(0, Bytes::len)
-            + self.value.as_ref().map_or(0, Bytes::len)
+            + len(&self.key)
+            + len(&self.value)
             + self.exception.capacity()
+            + self.headers.capacity() * size_of::<(String, Option<Bytes>)>()
             + headers
     }
 }
@@ -160,4 +159,63 @@ pub trait DeadLetters: fmt::Debug + Send + Sync {
         letters: &[DeadLetter],
         processed_at: UnixMillis,
     ) -> Result<(), DeadLettersUnavailable>;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A text whose buffer is longer than it is.
+    fn roomy(text: &str, room: usize) -> String {
+        let mut roomy = String::with_capacity(text.len() + room);
+        roomy.push_str(text);
+        roomy
+    }
+
+    proptest! {
+        #[test]
+        fn given_any_letter_then_its_size_is_that_of_its_buffers(
+            key in prop::option::of(0..300_usize),
+            value in prop::option::of(0..3_000_usize),
+            headers in prop::collection::vec((any::<String>(), 0..50_usize, prop::option::of(0..99_usize)), 0..6),
+            room in (0..20_usize, 0..200_usize),
+            exception in any::<String>(),
+        ) {
+            // As long as what was asked for, and no longer: each is copied out of the record.
+            let bytes = |len: usize| Bytes::copy_from_slice(&vec![7; len]);
+            let exception = roomy(&exception, room.1);
+            let mut expected = size_of::<DeadLetter>() + key.unwrap_or(0) + value.unwrap_or(0) + exception.capacity();
+            let mut list = Vec::with_capacity(headers.len() + room.0);
+            for (name, room, value) in headers {
+                let name = roomy(&name, room);
+                expected += name.capacity() + value.unwrap_or(0);
+                list.push((name, value.map(bytes)));
+            }
+            expected += list.capacity() * (size_of::<String>() + size_of::<Option<Bytes>>());
+            let letter = DeadLetter {
+                source: crate::types::TopicPartition::new("orders", 3),
+                offset: Offset(7),
+                timestamp: None,
+                key: key.map(bytes),
+                headers: list,
+                value: value.map(bytes),
+                schema_id: None,
+                reason: Reason::TooLarge,
+                exception,
+            };
+            prop_assert_eq!(letter.size(), expected);
+        }
+    }
+
+    #[test]
+    fn given_a_long_exception_then_what_is_kept_of_it_holds_no_more_than_that() {
+        let kept = bounded("ä".repeat(100_000));
+        assert!(
+            kept.len() <= MAX_EXCEPTION + 3 && kept.capacity() <= 2 * MAX_EXCEPTION,
+            "{}",
+            kept.capacity()
+        );
+    }
 }

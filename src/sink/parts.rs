@@ -34,7 +34,8 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn of(pieces: BoxStream<'static, Result<Bytes, SinkError>>) -> Self {
-        Self { pieces, rest: Bytes::new(), number: 0 }
+        // Asked again for a part when the last one ended with the stream.
+        Self { pieces: pieces.fuse().boxed(), rest: Bytes::new(), number: 0 }
     }
 
     /// The next part, of [`part_size`] bytes, or of fewer if it is the last; empty when nothing is left.
@@ -68,7 +69,10 @@ mod tests {
     use super::*;
 
     fn cut(pieces: Vec<Bytes>) -> Vec<Body> {
-        let stream = stream::iter(pieces.into_iter().map(Ok)).boxed();
+        // Panics when it is asked for more after its end.
+        let stream =
+            stream::unfold(pieces.into_iter(), |mut pieces| async { Some((Ok(pieces.next()?), pieces)) });
+        let stream = stream.boxed();
         let mut parts = Parts::of(stream);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {

@@ -24,6 +24,9 @@ use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// Above this share of the budget, what doesn't have to be held isn't.
 const SHORT_ABOVE: (usize, usize) = (70, 100);
+/// This share is taken for a pass over the range whatever else there is: where the lanes fill all that they may, each file
+/// would get a pass of its own.
+const ALWAYS: (usize, usize) = (10, 100);
 /// The most records of one take.
 const TAKE: usize = 2_000;
 /// How long a take waits for records.
@@ -101,12 +104,16 @@ impl Maker {
 
     /// Whether little memory is free.
     pub(super) fn is_short(&self) -> bool {
-        self.budget.used() > self.budget.limit() / SHORT_ABOVE.1 * SHORT_ABOVE.0
+        self.budget.used() > self.share(SHORT_ABOVE)
     }
 
-    /// The memory that may still be taken, in bytes.
+    /// The memory that may be taken for a pass, in bytes.
     pub(super) fn room(&self) -> usize {
-        (self.budget.limit() / SHORT_ABOVE.1 * SHORT_ABOVE.0).saturating_sub(self.budget.used())
+        self.share(SHORT_ABOVE).saturating_sub(self.budget.used()).max(self.share(ALWAYS))
+    }
+
+    fn share(&self, (part, whole): (usize, usize)) -> usize {
+        self.budget.limit() / whole * part
     }
 
     /// Reads the range and places its records in `batch`, whose files are closed at the end. `each` looks at the batch

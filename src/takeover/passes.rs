@@ -79,6 +79,8 @@ impl Passes<'_> {
         // The counting pass told the rows; the sizes come from the first pass that keeps none.
         let mut sizes = self.measure()?;
         tracing::info!(partition = %self.remake.partition, files = sizes.len(), "publishing it in passes");
+        let mut held = self.maker.budget.account();
+        held.set(self.manifest.memory() + sizes.capacity() * size_of::<(FileName, u64)>());
         while let Some(stored) = self.next_pass(&sizes)? {
             sizes.retain(|(name, _)| !stored.contains(name));
         }
@@ -172,6 +174,10 @@ impl Passes<'_> {
             return Ok(());
         };
         let file = &self.outcome.files[index];
+        tracing::info!(
+            partition = %self.remake.partition, hour = %file.hour, schema = %file.schema, rows = file.rows,
+            "storing a file of it while it is made: alone it takes more memory than is free"
+        );
         let (pieces, received) = mpsc::channel(PIECES);
         let putting = self.put(file, entry.clone(), received);
         let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0 };
@@ -237,15 +243,16 @@ impl Sent<'_> {
     /// Sends what is finished of the file.
     fn send(&mut self, batch: &mut Batch, name: FileName) -> Result<(), Stop> {
         let codec = batch.terms.layout.codec;
-        let mut named = batch.files.iter_mut().filter(|file| (file.hour, file.schema.id()) == name);
-        let Some(file) = named.next() else { return Ok(()) };
+        let named = batch.files.iter().position(|file| (file.hour, file.schema.id()) == name);
+        let Some(index) = named else { return Ok(()) };
+        let file = &batch.files[index];
         if !self.begun {
             self.begun = true;
             let (schema, metadata) = (file.schema.text(), &*self.entry.metadata);
             let header = Header { schema, codec, metadata, sync: self.entry.sync };
             self.piece(Bytes::from(header.encode()))?;
         }
-        for piece in file.file.take_blocks(&self.entry.sync) {
+        for piece in batch.take_blocks(index, &self.entry.sync) {
             self.piece(piece)?;
         }
         Ok(())

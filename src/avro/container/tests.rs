@@ -69,8 +69,11 @@ fn values() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(value, 0..50)
 }
 
-fn recount(file: &OpenFile) -> usize {
-    file.block.capacity() + file.blocks.recount() + file.markers.capacity() * 8
+impl OpenFile {
+    /// What [`Self::capacity`] should be, counted anew.
+    pub(crate) fn recount(&self) -> usize {
+        self.block.capacity() + self.blocks.recount() + self.markers.capacity() * 8
+    }
 }
 
 proptest! {
@@ -92,12 +95,12 @@ proptest! {
         prop_assert_eq!(file.capacity(), 0);
         for value in values {
             file.append(&datum(&value), &mut compressor);
-            prop_assert_eq!(file.capacity(), recount(&file));
+            prop_assert_eq!(file.capacity(), file.recount());
             prop_assert!(file.block.capacity() <= LONGEST_BUFFER);
             prop_assert!(file.pending() < BLOCK_BYTES);
         }
         file.close(&mut compressor);
-        prop_assert_eq!(file.capacity(), recount(&file));
+        prop_assert_eq!(file.capacity(), file.recount());
         prop_assert_eq!(file.block.capacity(), 0);
     }
 
