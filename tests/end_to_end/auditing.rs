@@ -26,15 +26,16 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
 ];
 
 /// What an audit said, and its exit code.
-struct Audited {
-    code: Option<i32>,
+#[derive(Debug)]
+pub(crate) struct Audited {
+    pub(crate) code: Option<i32>,
     out: String,
     /// On both streams.
-    text: String,
+    pub(crate) text: String,
 }
 
 /// `valve audit` with further arguments.
-fn audit(settings: &Settings, arguments: &[&str]) -> Audited {
+pub(crate) fn audit(settings: &Settings, arguments: &[&str]) -> Audited {
     let output = settings.command(&[&["audit"], arguments].concat()).output().unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
     let text = format!("{out}{}", String::from_utf8_lossy(&output.stderr));
@@ -52,9 +53,8 @@ fn sum(report: &Value, count: &str) -> u64 {
     report["records"].as_array().unwrap().iter().map(|record| record[count].as_u64().unwrap()).sum()
 }
 
-/// Settings of a valve with files in a directory.
-fn local(scene: &Scene<'_>, directory: &Path) -> Settings {
-    let mut settings = scene.settings();
+/// The same settings with the files in a directory.
+pub(crate) fn local(mut settings: Settings, directory: &Path) -> Settings {
     for variable in ["BUCKET", "ENDPOINT", "PATH_STYLE", "REGION"] {
         settings = settings.without(&format!("VALVE_SINK__{variable}"));
     }
@@ -125,7 +125,7 @@ fn given_rows_that_were_changed_then_only_the_deep_audit_finds_them(stack: &Stac
     let mut scene = Scene::new(stack, 1);
     scene.produce(&orders(&scene.topic.clone(), 0..50, 1));
     let directory = tempfile::tempdir().unwrap();
-    let settings = local(&scene, directory.path()).with("VALVE_CODEC", "null");
+    let settings = local(scene.settings(), directory.path()).with("VALVE_CODEC", "null");
     let valve = Valve::run(&settings);
     scene.wait_committed();
     valve.stop();

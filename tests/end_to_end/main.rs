@@ -16,10 +16,12 @@ use crate::sink_conformance::S3TestStore;
 use crate::stack::Stack;
 
 mod auditing;
+mod bounded_memory;
 mod dead_letters;
 mod demo;
 mod event;
 mod files;
+mod hard_limit;
 mod intents;
 mod kafka;
 mod killing;
@@ -76,9 +78,10 @@ fn main() -> ExitCode {
         killing::TESTS,
         starting::TESTS,
         intents::TESTS,
+        bounded_memory::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
-    trials.extend(settings::TESTS.iter().copied().map(alone));
+    trials.extend(settings::TESTS.iter().chain(bounded_memory::ALONE).copied().map(alone));
     trials.extend(demo::TESTS.iter().copied().map(on_stack));
     trials.extend(sink_conformance::trials(found.as_ref().ok().map(|stack| s3_of(stack))));
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -1,6 +1,7 @@
 //! The real binary as a process: started with settings, asked over HTTP, stopped by signals, never left behind.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -82,8 +83,13 @@ impl Valve {
 
     /// `valve` with other arguments
     pub(crate) fn start(arguments: &[&str], settings: &Settings) -> Self {
+        Self::spawn(&mut settings.command(arguments))
+    }
+
+    /// A command that becomes a valve
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child =
-            settings.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().unwrap(), Arc::clone(&output));
         collect(child.stderr.take().unwrap(), Arc::clone(&output));
@@ -145,6 +151,13 @@ impl Valve {
         // Not reaped before `wait`, so the id is still this child's.
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// The most memory that it has had resident so far (`VmHWM`), in bytes.
+    pub(crate) fn peak_resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix("kB").unwrap().trim().parse::<u64>().unwrap() << 10
     }
 
     /// Its exit status, if it has ended.

@@ -1,0 +1,138 @@
+//! Whatever there is to do, a valve's memory stays within its budget and 64 MiB, by a limit that the kernel enforces.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::auditing::{audit, local};
+use crate::event::{Event, HOUR, ORDERS, SEVEN};
+use crate::files;
+use crate::hard_limit::HardLimit;
+use crate::patience::wait_until;
+use crate::scene::Scene;
+use crate::stack::Stack;
+use crate::valve::{Settings, Valve};
+use crate::{Test, tests};
+
+pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
+    given_a_backlog_shuffled_over_10_000_hours_then_it_is_drained_through_64_mebibytes,
+    given_promises_of_a_larger_process_then_they_are_kept_through_64_mebibytes,
+];
+
+pub(crate) const ALONE: &[Test<fn()>] =
+    tests![given_a_limited_group_then_valve_takes_its_limit_for_the_memory];
+
+const BUDGET: u64 = 64 << 20;
+/// Resident memory stays within the budget and this.
+const BESIDE: u64 = 64 << 20;
+
+/// Order `id`, with about so many bytes of text that doesn't compress to nothing.
+fn order(topic: &str, id: i64, hour: i64, len: usize) -> Event {
+    let at = SEVEN + hour * HOUR + id % 3_600 * 1_000;
+    let word = |nth: usize| format!("{:016x}", (id as u64 + nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let text: String = (0..len / 16).map(word).collect();
+    Event::new(topic, ORDERS[0], json!({"id": id, "at": at, "customer": text}), at)
+}
+
+/// A budget of 64 MiB, and no other reason to end a batch than that: not before nothing came for seconds.
+fn settings(scene: &Scene<'_>) -> Settings {
+    scene
+        .settings()
+        .with("VALVE_MEMORY__BUDGET", "64MiB")
+        .with("VALVE_BATCH__MAX_RECORD_BYTES", "1MiB")
+        .with("VALVE_BATCH__MAX_RECORDS", "1000000")
+        .with("VALVE_BATCH__MAX_BYTES", "10GiB")
+        .with("VALVE_BATCH__MAX_FILES", "100000")
+        .with("VALVE_BATCH__MAX_AGE", "1h")
+        .with("VALVE_BATCH__MAX_IDLE", "4s")
+}
+
+/// Runs a valve under the hard limit until the group has committed everything; what it said.
+fn drain(scene: &Scene<'_>, settings: &Settings) -> String {
+    let limit = HardLimit::new(BUDGET + BESIDE);
+    let mut valve = Valve::spawn(&mut limit.on(&settings.command(&["run"])));
+    let (begun, mut before) = (Instant::now(), Vec::new());
+    // As long as it goes on, it may take its time.
+    while before != scene.kafka.ends(&scene.topic) {
+        wait_until("more to be committed", || {
+            assert!(valve.ended().is_none(), "it ended; killed by the kernel: {}", limit.killed());
+            let committed = scene.kafka.committed(&scene.name, &scene.topic);
+            committed != std::mem::replace(&mut before, committed.clone())
+        });
+    }
+    let (took, peak, output) = (begun.elapsed(), valve.peak_resident(), valve.output());
+    valve.stop();
+    eprintln!("drained in {took:.0?}; {peak} bytes were resident at most; the group: {}", limit.says());
+    assert!(peak <= BUDGET + BESIDE, "{peak} bytes were resident");
+    assert_eq!(limit.killed(), 0);
+    output
+}
+
+fn assert_proven(settings: &Settings) {
+    let audited = audit(settings, &[]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    assert!(audited.text.contains("PROVEN"), "{}", audited.text);
+}
+
+fn given_a_backlog_shuffled_over_10_000_hours_then_it_is_drained_through_64_mebibytes(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    // An hour gets some 10 kB, which is less than a block: nothing is compressed before its batch is sealed, and all of it
+    // together is half as much again as the budget.
+    let events: Vec<_> = (0..12_000).map(|id| order(&topic, id, id * 7_919 % 10_000, 8_500)).collect();
+    let produced = scene.produce(&events);
+    drop(events);
+    // On a disk: what is in a file system of memory, as many a /tmp is, would count as the valve's for ever.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let settings = local(settings(&scene), directory.path());
+    drain(&scene, &settings);
+    assert_proven(&settings);
+    let files = files::in_directory(stack, directory.path());
+    files::assert_places(&files, &scene.name);
+    files::assert_holds_exactly(&files, &produced, &mut scene.producer);
+    scene.assert_no_dead_letters();
+    let batches: BTreeSet<_> = files.iter().map(|file| &file.header["valve.first"]).collect();
+    assert!(batches.len() > 1, "memory didn't end any batch");
+    eprintln!("{} files of {} batches", files.len(), batches.len());
+}
+
+fn given_promises_of_a_larger_process_then_they_are_kept_through_64_mebibytes(stack: &Stack) {
+    let mut scene = Scene::new(stack, 3);
+    let topic = scene.topic.clone();
+    // 60 MB a partition: those of the first in one file, those of the others in many.
+    let event = |id: i64| {
+        let hour = if id % 3 == 0 { 0 } else { id * 7_919 % 1_000 };
+        order(&topic, id, hour, 10_000).in_partition(id % 3)
+    };
+    let produced = scene.produce(&(0..18_000).map(event).collect::<Vec<_>>());
+    let large = settings(&scene)
+        .with("VALVE_LANES", "1")
+        .with("VALVE_MEMORY__BUDGET", "512MiB")
+        .with("VALVE_BATCH__MAX_RECORDS", "6000")
+        .with("VALVE_BATCH__MAX_IDLE", "1h")
+        .with("FAULT_POINT", "promised:on:hold=/nowhere/go on");
+    let promising = Valve::run(&large);
+    wait_until("all to be promised", || promising.output().matches("fault point reached").count() == 3);
+    promising.crash();
+
+    let output = drain(&scene, &settings(&scene));
+    assert_eq!(output.matches("publishing it in passes").count(), 3, "a batch fitted into memory");
+    assert!(output.contains("storing a file of it while it is made"), "the large file fitted into memory");
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+    let batches = scene.files().into_iter().map(|file| file.header["valve.intent"].clone());
+    assert_eq!(batches.collect::<BTreeSet<_>>().len(), 3, "the promised batches, and no other");
+    assert_proven(&settings(&scene));
+}
+
+/// A budget of more than the limit is refused, and the refusal says the limit.
+fn given_a_limited_group_then_valve_takes_its_limit_for_the_memory() {
+    let limit = HardLimit::new(BUDGET + BESIDE);
+    let HardLimit::Group(_) = limit else { return };
+    let settings = Settings::none().with("VALVE_MEMORY__BUDGET", "129MiB");
+    let refused = limit.on(&settings.command(&["run"])).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("more than the 128 MiB that this process may use"), "{said}");
+}
