@@ -100,10 +100,10 @@ fn given_a_backlog_shuffled_over_10_000_hours_then_it_is_drained_through_64_mebi
 fn given_promises_of_a_larger_process_then_they_are_kept_through_64_mebibytes(stack: &Stack) {
     let mut scene = Scene::new(stack, 3);
     let topic = scene.topic.clone();
-    // 60 MB a partition: those of the first in one file, those of the others in many.
+    // 120 MB in the first partition, in one file that fits in no case, and 60 MB in each of the others, in many.
     let event = |id: i64| {
-        let hour = if id % 3 == 0 { 0 } else { id * 7_919 % 1_000 };
-        order(&topic, id, hour, 10_000).in_partition(id % 3)
+        let (hour, bytes) = if id % 3 == 0 { (0, 20_000) } else { (id * 7_919 % 1_000, 10_000) };
+        order(&topic, id, hour, bytes).in_partition(id % 3)
     };
     let produced = scene.produce(&(0..18_000).map(event).collect::<Vec<_>>());
     let large = settings(&scene)
@@ -117,7 +117,7 @@ fn given_promises_of_a_larger_process_then_they_are_kept_through_64_mebibytes(st
     promising.crash();
 
     let output = drain(&scene, &settings(&scene));
-    // One of many files may fit after all, when nothing else is in memory any more.
+    // A batch of many files may fit after all, when nothing else is in memory any more.
     assert!(output.contains("publishing it in passes"), "every batch fitted into memory");
     assert!(output.contains("storing a file of it while it is made"), "the large file fitted into memory");
     scene.assert_stored(&produced);
