@@ -135,11 +135,7 @@ impl Batch {
     /// Appends a row to the file at `index`, as [`Batch::file`] gave it.
     pub(crate) fn append(&mut self, index: usize, datum: &[u8], compressor: &mut Compressor) {
         let block_bytes = block_bytes(self.files.len());
-        let file = &mut self.files[index].file;
-        let (memory, bytes) = (file.capacity(), size(file));
-        file.append_in_blocks(datum, block_bytes, compressor);
-        self.file_memory = self.file_memory + file.capacity() - memory;
-        self.file_bytes = self.file_bytes + size(file) - bytes;
+        self.change(index, |file| file.append_in_blocks(datum, block_bytes, compressor));
     }
 
     /// Takes the finished blocks of the file at `index` out ([`OpenFile::take_blocks`]); they are no longer counted.
