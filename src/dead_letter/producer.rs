@@ -1,7 +1,7 @@
 //! Dead letters in Kafka: the topic `_dead_letter_queue_<name>`, made when it is missing and that is allowed.
 //!
-//! A letter counts as stored when all in-sync replicas have it (`acks=all`, idempotent producer). The client sends on
-//! threads of its own; what blocks here (metadata, creating the topic, dropping a client) runs on the
+//! A letter counts as stored when all in-sync replicas have it (`acks=all`, idempotent producer). There is no producer before
+//! the first letter. It sends on threads of its own; what blocks here (metadata, creating the topic, dropping a client) runs on the
 //! runtime's blocking threads.
 
 use std::fmt;
@@ -13,20 +13,21 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{ClientContext, DefaultClientContext};
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio::task::spawn_blocking;
 
+use self::deliveries::{Deliveries, LastError, Message};
 use super::envelope::Envelope;
 use super::{DeadLetter, DeadLetters, DeadLettersUnavailable};
 use crate::config::{Config, KafkaConfig};
 use crate::dead_letter::groups;
 use crate::source::client::{producer_config, reason};
 use crate::types::UnixMillis;
+
+mod deliveries;
 
 /// The record header with the letter's id.
 const ID_HEADER: &str = "valve-dead-letter-id";
@@ -47,7 +48,7 @@ pub struct KafkaDeadLetters {
     topic: String,
     kafka: KafkaConfig,
     delivery_timeout: Duration,
-    producer: Mutex<FutureProducer<LastError>>,
+    producer: Mutex<Option<Arc<Deliveries>>>,
     last_error: LastError,
     topic_is_there: AtomicBool,
 }
@@ -72,41 +73,41 @@ impl KafkaDeadLetters {
         kafka: &KafkaConfig,
         delivery_timeout: Duration,
     ) -> Result<Self, OpenError> {
-        let last_error = LastError::default();
-        let producer =
-            producer(kafka, delivery_timeout, &last_error).map_err(|error| OpenError(reason(&error)))?;
+        let config = letter_config(kafka, delivery_timeout);
+        Deliveries::check(&config).map_err(|error| OpenError(reason(&error)))?;
         Ok(Self {
             valve: valve.to_owned(),
             topic,
             kafka: kafka.clone(),
             delivery_timeout,
-            producer: Mutex::new(producer),
-            last_error,
+            producer: Mutex::default(),
+            last_error: LastError::default(),
             topic_is_there: AtomicBool::new(false),
         })
     }
 
-    /// The producer; a new one when the old one has failed for good, which the client calls fatal.
-    fn producer(&self) -> Result<FutureProducer<LastError>, DeadLettersUnavailable> {
+    /// The producer; a new one at the first letter, and when the old one has failed for good, which the client calls fatal.
+    fn producer(&self) -> Result<Arc<Deliveries>, DeadLettersUnavailable> {
         let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, fatal)) = current.client().fatal_error() {
+        if let Some(producer) = &*current {
+            let Some((_, fatal)) = producer.client().fatal_error() else { return Ok(Arc::clone(producer)) };
             tracing::warn!(topic = self.topic, reason = %fatal, "the dead-letter producer begins anew");
-            let new = producer(&self.kafka, self.delivery_timeout, &self.last_error);
-            let old = std::mem::replace(
-                &mut *current,
-                new.map_err(|error| self.unavailable("no producer", &error))?,
-            );
+        }
+        let config = letter_config(&self.kafka, self.delivery_timeout);
+        let new = Deliveries::open(&config, self.last_error.clone());
+        let new = Arc::new(new.map_err(|error| self.unavailable("no producer", &error))?);
+        if let Some(old) = current.replace(Arc::clone(&new)) {
             drop(spawn_blocking(move || drop(old)));
         }
-        Ok(current.clone())
+        Ok(new)
     }
 
     /// Makes sure that the topic is there, at the first letter and after each failure.
-    async fn ensure_topic(&self, producer: &FutureProducer<LastError>) -> Result<(), DeadLettersUnavailable> {
+    async fn ensure_topic(&self, producer: &Arc<Deliveries>) -> Result<(), DeadLettersUnavailable> {
         if self.topic_is_there.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let (producer, topic) = (producer.clone(), self.topic.clone());
+        let (producer, topic) = (Arc::clone(producer), self.topic.clone());
         let looked_up = spawn_blocking(move || topic_is_there(&producer, &topic)).await;
         let there = flatten(looked_up).map_err(|error| self.unavailable("looking it up", &error))?;
         if !there {
@@ -123,21 +124,20 @@ impl KafkaDeadLetters {
     /// Sends one letter and waits for the acknowledgement.
     async fn send(
         &self,
-        producer: &FutureProducer<LastError>,
+        producer: &Deliveries,
         letter: &DeadLetter,
         processed_at: UnixMillis,
     ) -> Result<(), DeadLettersUnavailable> {
         let envelope = Envelope::new(letter, &self.valve, processed_at);
-        let message = envelope.to_json();
+        let payload = envelope.to_json();
         let id = Header { key: ID_HEADER, value: Some(&envelope.id) };
-        let mut record = FutureRecord::<[u8], _>::to(&self.topic)
-            .payload(message.as_slice())
-            .headers(OwnedHeaders::new_with_capacity(1).insert(id));
-        if let Some(key) = &letter.key {
-            record = record.key(key);
-        }
-        // A full queue is waited for as long as its letters may take.
-        let Err((error, _)) = producer.send(record, self.delivery_timeout).await else { return Ok(()) };
+        let message = Message {
+            topic: &self.topic,
+            key: letter.key.as_deref(),
+            payload: &payload,
+            headers: OwnedHeaders::new_with_capacity(1).insert(id),
+        };
+        let Err(error) = producer.send(message, self.delivery_timeout).await else { return Ok(()) };
         // The client keeps a topic that has denied a letter as denied for minutes, unless it is looked up again.
         self.topic_is_there.store(false, Ordering::Relaxed);
         Err(self
@@ -177,13 +177,9 @@ impl fmt::Debug for KafkaDeadLetters {
     }
 }
 
-/// A producer whose letters are acknowledged by all in-sync replicas or fail within `timeout`. What doesn't bear on
+/// Of a producer whose letters are acknowledged by all in-sync replicas or fail within `timeout`. What doesn't bear on
 /// that can be set under `kafka.properties`.
-fn producer(
-    kafka: &KafkaConfig,
-    timeout: Duration,
-    last_error: &LastError,
-) -> Result<FutureProducer<LastError>, KafkaError> {
+fn letter_config(kafka: &KafkaConfig, timeout: Duration) -> ClientConfig {
     let mut config = producer_config(kafka);
     for (property, value) in [
         ("linger.ms", "5"),
@@ -199,11 +195,11 @@ fn producer(
     // Looking the topic up would otherwise create it, with a limit of its own that is too small.
     config.set("allow.auto.create.topics", "false");
     config.set("message.timeout.ms", timeout.as_millis().to_string());
-    config.create_with_context(last_error.clone())
+    config
 }
 
 /// Whether the broker knows the topic.
-fn topic_is_there(producer: &FutureProducer<LastError>, topic: &str) -> Result<bool, KafkaError> {
+fn topic_is_there(producer: &Deliveries, topic: &str) -> Result<bool, KafkaError> {
     let metadata = producer.client().fetch_metadata(Some(topic), TOPIC_TIMEOUT)?;
     let error = metadata.topics().iter().find(|known| known.name() == topic).map(MetadataTopic::error);
     match error.map(|error| error.map(RDKafkaErrorCode::from)) {
@@ -247,37 +243,6 @@ fn has_timed_out(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::QueueFull
         )
     )
-}
-
-/// The last error of a connection: why a letter has timed out. Cloning shares it.
-#[derive(Clone, Debug, Default)]
-struct LastError(Arc<Mutex<Option<String>>>);
-
-impl LastError {
-    fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, reason: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-    }
-}
-
-impl ClientContext for LastError {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-                tracing::debug!(target: "librdkafka", facility, "{message}");
-            }
-            _ => tracing::warn!(target: "librdkafka", facility, "{message}"),
-        }
-    }
-
-    /// Remembers it; whoever waits for a letter reports it.
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the dead-letter producer");
-        self.set(Some(reason.to_owned()));
-    }
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ async fn given_a_producer_that_has_failed_for_good_then_another_takes_its_place(
         &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
     );
     store.store(&[letter_at(17)], NOW).await.expect_err("fatal");
-    let failed = store.producer.lock().expect("not poisoned").clone();
+    let failed = store.producer.lock().expect("not poisoned").clone().expect("a producer");
     assert!(failed.client().fatal_error().is_some());
 
     store.store(&[letter_at(18)], NOW).await.expect("stored");
