@@ -122,6 +122,7 @@ impl S3Sink {
         let mut client = Builder::from(shared)
             .force_path_style(config.path_style)
             .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         if let Some(endpoint) = &config.endpoint {
             client = client.endpoint_url(endpoint);
@@ -139,14 +140,16 @@ impl S3Sink {
         })
     }
 
-    /// The limits of a request that moves `len` bytes.
-    fn within(&self, len: u64) -> Builder {
-        self.limits(self.patience.for_request(len))
-    }
-
-    fn limits(&self, whole: Duration) -> Builder {
-        let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(whole).build();
-        Builder::new().timeout_config(limits)
+    /// The answer to a request that moves `len` bytes.
+    fn answer<T, E>(
+        &self,
+        len: u64,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> impl Future<Output = Result<T, Refusal>>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        answer_within(self.patience.for_request(len), request)
     }
 
     fn unavailable(&self, doing: &str, key: &str, refusal: &Refusal) -> SinkError {
@@ -197,10 +200,9 @@ impl Sink for S3Sink {
         }
         // A HEAD has no body to say whether it is the object or the bucket that is missing.
         let bucket = self.client.head_bucket().bucket(&self.bucket);
-        match bucket.customize().config_override(self.within(0)).send().await {
+        match self.answer(0, bucket.send()).await {
             Ok(_) => Ok(None),
-            Err(error) => {
-                let mut refusal = refusal(&error);
+            Err(mut refusal) => {
                 if refusal.status == Some(404) {
                     refusal.code = Some("NoSuchBucket".to_owned());
                 }
@@ -257,7 +259,8 @@ impl S3Sink {
         condition: Condition,
     ) -> Result<(), Refusal> {
         let len = body.len();
-        self.client
+        let request = self
+            .client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
@@ -273,16 +276,13 @@ impl S3Sink {
             .body(in_pieces(body))
             .customize()
             .disable_payload_signing()
-            .config_override(self.within(len))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| refusal(&error))
+            .send();
+        self.answer(len, request).await.map(drop)
     }
 
     async fn look_up(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {
         let request = self.client.head_object().bucket(&self.bucket).key(key);
-        match request.customize().config_override(self.within(0)).send().await {
+        match self.answer(0, request.send()).await {
             Ok(object) => Ok(Some(ObjectInfo {
                 len: object.content_length().and_then(|len| u64::try_from(len).ok()).unwrap_or(0),
                 digest: object
@@ -290,10 +290,8 @@ impl S3Sink {
                     .and_then(|metadata| metadata.get(DIGEST_METADATA))
                     .and_then(|digest| Digest::parse(digest)),
             })),
-            Err(error) => match refusal(&error) {
-                Refusal { status: Some(404), .. } => Ok(None),
-                refusal => Err(self.unavailable("look up", key, &refusal)),
-            },
+            Err(Refusal { status: Some(404), .. }) => Ok(None),
+            Err(refusal) => Err(self.unavailable("look up", key, &refusal)),
         }
     }
 }
@@ -309,6 +307,25 @@ fn checksum(body: &Body) -> String {
         checksum.update(piece);
     }
     BASE64.encode(checksum.finalize().to_be_bytes())
+}
+
+/// The answer to a request, when it comes in time. (The client has limits too, but to give each request its own costs it
+/// more than to sign the request.)
+fn answer_within<T, E>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> impl Future<Output = Result<T, Refusal>>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    // It has kilobytes, which would be moved about in all that it is part of.
+    let request = Box::pin(request);
+    async move {
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(|error| refusal(&error)),
+            Err(_) => Err(Refusal { message: format!("no answer within {limit:?}"), ..Refusal::default() }),
+        }
+    }
 }
 
 /// What is to be known of a failed request.

@@ -7,7 +7,7 @@ use aws_sdk_s3::operation::list_multipart_uploads::ListMultipartUploadsOutput;
 
 use super::super::SinkError;
 use super::super::refusal::Meaning;
-use super::{S3Sink, refusal};
+use super::S3Sink;
 
 impl S3Sink {
     /// A store that doesn't list uploads (501) has to clean up by itself.
@@ -39,18 +39,15 @@ impl S3Sink {
         key: &str,
         (key_marker, upload_id_marker): (Option<String>, Option<String>),
     ) -> Result<Option<ListMultipartUploadsOutput>, SinkError> {
-        let found = self
+        let request = self
             .client
             .list_multipart_uploads()
             .bucket(&self.bucket)
             .prefix(key)
             .set_key_marker(key_marker)
             .set_upload_id_marker(upload_id_marker)
-            .customize()
-            .config_override(self.within(0))
-            .send()
-            .await;
-        match found.map_err(|error| refusal(&error)) {
+            .send();
+        match self.answer(0, request).await {
             Ok(page) => Ok(Some(page)),
             Err(refusal) if refusal.meaning() == Meaning::NotImplemented => Ok(None),
             Err(refusal) => Err(self.unavailable("list the uploads to", key, &refusal)),
@@ -59,17 +56,8 @@ impl S3Sink {
 
     /// Whether there still was one to abort.
     async fn abort(&self, key: &str, id: &str) -> Result<bool, SinkError> {
-        let aborted = self
-            .client
-            .abort_multipart_upload()
-            .bucket(&self.bucket)
-            .key(key)
-            .upload_id(id)
-            .customize()
-            .config_override(self.within(0))
-            .send()
-            .await;
-        match aborted.map_err(|error| refusal(&error)) {
+        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id).send();
+        match self.answer(0, request).await {
             Ok(_) => Ok(true),
             Err(refusal) if refusal.is_no_such_upload() => Ok(false),
             Err(refusal) => Err(self.unavailable("abort an upload to", key, &refusal)),

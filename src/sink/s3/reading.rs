@@ -32,18 +32,16 @@ impl S3Sink {
         after: Option<&str>,
         token: Option<String>,
     ) -> Result<ListObjectsV2Output, SinkError> {
-        self.client
+        let request = self
+            .client
             .list_objects_v2()
             .bucket(&self.bucket)
             .prefix(prefix)
             .set_start_after(after.map(str::to_owned))
             .set_continuation_token(token)
             .max_keys(i32::try_from(LIST_PAGE).unwrap_or(i32::MAX))
-            .customize()
-            .config_override(self.within(0))
-            .send()
-            .await
-            .map_err(|error| self.unavailable("list", prefix, &refusal(&error)))
+            .send();
+        self.answer(0, request).await.map_err(|refusal| self.unavailable("list", prefix, &refusal))
     }
 
     /// With another order, the pages behind this one would leave objects out without anybody noticing. (Directory
@@ -67,7 +65,7 @@ impl S3Sink {
             return Ok(self.look_up(key).await?.map(|_| Bytes::new()));
         }
         let limit = self.patience.for_request(len);
-        // The client's own limit ends where the body begins.
+        // Until the body's last byte, not until its first.
         let answered = tokio::time::timeout(limit, self.request_range(key, &range)).await;
         let message = format!("not read within {limit:?}");
         match answered.unwrap_or_else(|_| Err(Refusal { message, ..Refusal::default() })) {
@@ -87,8 +85,6 @@ impl S3Sink {
             .bucket(&self.bucket)
             .key(key)
             .range(format!("bytes={}-{last}", range.start))
-            .customize()
-            .config_override(self.within(len_of(range)))
             .send()
             .await
             .map_err(|error| refusal(&error))?;

@@ -7,8 +7,8 @@ use super::super::parts::{MAX_PARTS, Parts};
 use super::super::refusal::Refusal;
 use super::super::{Body, DIGEST_METADATA, Digest, SinkError, Stored};
 use super::{
-    CONTENT_TYPE, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Condition, S3Sink, checksum,
-    in_pieces, refusal,
+    Builder, CONTENT_TYPE, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Condition, S3Sink,
+    answer_within, checksum, in_pieces,
 };
 
 /// A multipart upload; aborted when dropped before it is complete.
@@ -21,7 +21,7 @@ pub(super) struct Upload<'a> {
 
 impl<'a> Upload<'a> {
     pub(super) async fn begin(sink: &'a S3Sink, key: &'a str, digest: Digest) -> Result<Self, SinkError> {
-        let begun = sink
+        let request = sink
             .client
             .create_multipart_upload()
             .bucket(&sink.bucket)
@@ -33,11 +33,9 @@ impl<'a> Upload<'a> {
             .set_server_side_encryption(sink.sse.clone())
             .set_ssekms_key_id(sink.kms_key_id.clone())
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
-            .customize()
-            .config_override(sink.within(0))
-            .send()
-            .await
-            .map_err(|error| sink.unavailable("begin the upload of", key, &refusal(&error)))?;
+            .send();
+        let begun = sink.answer(0, request).await;
+        let begun = begun.map_err(|refusal| sink.unavailable("begin the upload of", key, &refusal))?;
         let id = begun.upload_id.unwrap_or_default();
         Ok(Self { sink, key, id, complete: false })
     }
@@ -71,9 +69,7 @@ impl<'a> Upload<'a> {
             return Err(SinkError::Unavailable(limit));
         }
         let (len, checksum) = (part.len(), checksum(&part));
-        // Parts that go up at once share the line: each may take as long as all of them one after the other.
-        let limits = sink.within(len.saturating_mul(at_once as u64));
-        let sent = sink
+        let request = sink
             .client
             .upload_part()
             .bucket(&sink.bucket)
@@ -85,10 +81,11 @@ impl<'a> Upload<'a> {
             .body(in_pieces(part))
             .customize()
             .disable_payload_signing()
-            .config_override(limits)
-            .send()
-            .await
-            .map_err(|error| sink.unavailable(&format!("upload part {number} of"), key, &refusal(&error)))?;
+            .send();
+        // Parts that go up at once share the line: each may take as long as all of them one after the other.
+        let sent = sink.answer(len.saturating_mul(at_once as u64), request).await;
+        let sent =
+            sent.map_err(|refusal| sink.unavailable(&format!("upload part {number} of"), key, &refusal))?;
         let part =
             CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).checksum_crc32(checksum);
         Ok(part.build())
@@ -113,11 +110,12 @@ impl<'a> Upload<'a> {
         parts: Vec<CompletedPart>,
         condition: Condition,
     ) -> Result<(), Refusal> {
-        let limits = self.sink.limits(self.sink.patience.for_completion(parts.len()));
+        let limit = self.sink.patience.for_completion(parts.len());
         // S3 answers at once, and then sends a blank now and then until it is done.
-        let limits = limits.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let blanks = Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        self.sink
+        let request = self
+            .sink
             .client
             .complete_multipart_upload()
             .bucket(&self.sink.bucket)
@@ -126,11 +124,9 @@ impl<'a> Upload<'a> {
             .set_if_none_match(condition.map(str::to_owned))
             .multipart_upload(parts)
             .customize()
-            .config_override(limits)
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| refusal(&error))
+            .config_override(blanks)
+            .send();
+        answer_within(limit, request).await.map(drop)
     }
 }
 
@@ -147,12 +143,10 @@ impl Drop for Upload<'_> {
             .abort_multipart_upload()
             .bucket(&self.sink.bucket)
             .key(self.key)
-            .upload_id(&self.id)
-            .customize()
-            .config_override(self.sink.within(0));
-        let key = self.key.to_owned();
+            .upload_id(&self.id);
+        let (key, limit) = (self.key.to_owned(), self.sink.patience.for_request(0));
         runtime.spawn(async move {
-            let refused = request.send().await.err().map(|error| refusal(&error));
+            let refused = answer_within(limit, request.send()).await.err();
             // It may have been completed without our hearing of it, or aborted by another process.
             if let Some(refusal) = refused.filter(|refusal| !refusal.is_no_such_upload()) {
                 tracing::warn!(%key, %refusal, "cannot abort an upload: its parts stay until the bucket's rule");
