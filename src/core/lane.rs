@@ -112,6 +112,13 @@ impl Lane {
         self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed))
     }
 
+    /// Whether everything before `position` was read of the partition and nothing of it waits to be sealed: there is no news
+    /// in hearing that again.
+    #[must_use]
+    pub fn is_resting_at(&self, partition: &TopicPartition, position: Offset) -> bool {
+        self.partitions.get(partition).is_some_and(|state| state.open().is_none() && state.read() == position)
+    }
+
     /// Whether nothing should be taken for the moment: a schema is expected any time.
     #[must_use]
     pub fn hesitates(&self, now: Now) -> bool {
@@ -371,6 +378,9 @@ impl Lane {
         let revoked = self.revocation.as_ref().filter(|parting| over(parting.deadline));
         let revoked = revoked.map(|parting| parting.partitions.clone()).unwrap_or_default();
         let all = self.shutdown.is_some_and(over);
+        if !all && revoked.is_empty() {
+            return;
+        }
         let (partitions, mut step) = self.stepping(now, actions);
         for (name, state) in partitions {
             let late = all || revoked.contains(name);
@@ -392,10 +402,9 @@ impl Lane {
             }
             actions.push(Action::GiveUp(parting.partitions.into_iter().collect()));
         }
-        let finished = self.partitions.values().all(Partition::is_done);
         // An unanswered commit is waited for beyond any deadline: one that the client still holds when it leaves could be
         // sent afterwards, on nobody's behalf. A process that mustn't wait that long ends without leaving.
-        if self.shutdown.is_some() && finished && !self.left {
+        if self.shutdown.is_some() && !self.left && self.partitions.values().all(Partition::is_done) {
             self.left = true;
             actions.push(Action::Leave);
         }

@@ -172,7 +172,7 @@ impl Lane<'_> {
     }
 
     fn begin_fetching(&mut self) {
-        if self.core.has_unbegun() && !self.source.adds_partitions() {
+        if self.fetching.to_begin.is_empty() || self.core.has_unbegun() && !self.source.adds_partitions() {
             return;
         }
         let now = self.shared.clock.monotonic();

@@ -46,12 +46,18 @@ use crate::types::{SchemaId, TopicPartition, UnixMillis};
 
 /// The most records of one take: enough to be worth the call, few enough that a turn is short.
 const TAKE: usize = 2_000;
-/// How long a turn waits for records when there is nothing else to do.
+/// How long a turn waits for records when there is nothing else to do …
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// … and when there hasn't been for a while.
+const CALM_WAIT: Duration = Duration::from_millis(100);
+/// How long that while is.
+const CALM_AFTER: Duration = Duration::from_secs(1);
 /// How long one turn may place records: that can be slow under a codec that is.
 const PLACE_SLICE: Duration = Duration::from_millis(250);
+/// How often the core is told that time passes while nothing happens: it looks at each of its partitions then.
+const TICK_EVERY: Duration = Duration::from_millis(250);
 /// How often positions are looked at and the lane's state is published.
-const REPORT_EVERY: Duration = Duration::from_millis(500);
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a trouble that the client reported stands when nothing more is heard of it.
 const TROUBLE_STANDS: Duration = Duration::from_secs(30);
 
@@ -95,6 +101,8 @@ struct Lane<'s> {
     source: &'s Source,
     core: core::Lane,
     held: BTreeMap<TopicPartition, Held<'s>>,
+    /// Some partition may have records put aside.
+    stashed: bool,
     /// The records of one take; empty between turns.
     taken: Vec<Record<'s>>,
     /// The partition of the last record, so that its name isn't looked up for each.
@@ -125,6 +133,11 @@ struct Lane<'s> {
     /// Not a member of the group: not yet, or not any more.
     outside: bool,
     report_at: Duration,
+    /// When the core is told the time, whatever happens, and whether something has happened since it was.
+    tick_at: Duration,
+    stirred: bool,
+    /// When something was seen to have happened.
+    stirred_at: Duration,
     trouble: Trouble,
     commit_trouble: Trouble,
     trouble_until: Duration,
@@ -155,6 +168,7 @@ impl<'s> Lane<'s> {
             source,
             core: core::Lane::new(settings),
             held: BTreeMap::new(),
+            stashed: false,
             taken: Vec::with_capacity(TAKE),
             last: None,
             schemas: Schemas::default(),
@@ -177,6 +191,9 @@ impl<'s> Lane<'s> {
             left_behind: false,
             outside: true,
             report_at: Duration::ZERO,
+            tick_at: Duration::ZERO,
+            stirred: false,
+            stirred_at: Duration::ZERO,
             trouble: shared.troubles.open(Dependency::Kafka),
             commit_trouble: shared.troubles.open(Dependency::Kafka),
             trouble_until: Duration::ZERO,
@@ -229,18 +246,31 @@ impl<'s> Lane<'s> {
         self.take();
         self.seal_a_slice();
         self.report();
-        let budget = &self.shared.budget;
-        let memory = Memory { used: budget.used(), leaving: budget.leaving(), limit: budget.limit() };
-        let actions = self.core.tick(self.now(), memory);
-        self.perform(actions);
+        self.tick();
         self.place_stashed();
         self.fetch();
         self.send_commits();
         Ok(())
     }
 
+    /// Lets time pass in the core.
+    fn tick(&mut self) {
+        let now = self.now();
+        if std::mem::take(&mut self.stirred) {
+            self.stirred_at = now.monotonic;
+        } else if now.monotonic < self.tick_at {
+            return;
+        }
+        self.tick_at = now.monotonic + TICK_EVERY;
+        let budget = &self.shared.budget;
+        let memory = Memory { used: budget.used(), leaving: budget.leaving(), limit: budget.limit() };
+        let actions = self.core.tick(now, memory);
+        self.perform(actions);
+    }
+
     /// Hands the core an event, and does what it says.
     fn handle(&mut self, event: Event) {
+        self.stirred = true;
         let actions = self.core.handle(self.now(), event);
         self.perform(actions);
     }
@@ -372,7 +402,7 @@ impl<'s> Lane<'s> {
             self.trouble.clear();
         }
         for (partition, position) in self.source.positions() {
-            if self.fetching.is_stale(&partition) {
+            if self.fetching.is_stale(&partition) || self.core.is_resting_at(&partition, position) {
                 continue;
             }
             self.tell_log_end(&partition);

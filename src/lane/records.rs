@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, IDLE_WAIT, Lane, TAKE};
+use super::{Answer, CALM_AFTER, CALM_WAIT, IDLE_WAIT, Lane, TAKE};
 use crate::batch::Batch;
 use crate::batch::place::{Placed, Placer};
 use crate::core::batch::{Run, SealReason};
@@ -23,8 +23,15 @@ impl<'s> Lane<'s> {
     /// Takes records and places them, as far as they can be.
     pub(super) fn take(&mut self) {
         let busy = self.sealing.is_busy() || !self.ready().is_empty();
-        let wait = if busy { Duration::ZERO } else { IDLE_WAIT };
-        if self.core.hesitates(self.now()) {
+        let calm = self.shared.clock.monotonic() >= self.stirred_at + CALM_AFTER;
+        let wait = if busy {
+            Duration::ZERO
+        } else if calm {
+            CALM_WAIT
+        } else {
+            IDLE_WAIT
+        };
+        if !self.lookups.is_empty() && self.core.hesitates(self.now()) {
             return self.listen(wait);
         }
         // Between takes the client may forget a topic, and give its handle to another.
@@ -48,7 +55,10 @@ impl<'s> Lane<'s> {
                 self.place(&partition, &mut run);
             }
             match self.held.get_mut(&partition) {
-                Some(held) => held.stash.extend(run),
+                Some(held) => {
+                    held.stash.extend(run);
+                    self.stashed |= !held.stash.is_empty();
+                }
                 None => run.for_each(drop),
             }
         }
@@ -96,7 +106,11 @@ impl<'s> Lane<'s> {
     }
 
     /// The partitions with records that waited for nothing but a turn.
-    fn ready(&self) -> Vec<TopicPartition> {
+    fn ready(&mut self) -> Vec<TopicPartition> {
+        self.stashed = self.stashed && self.held.values().any(|held| !held.stash.is_empty());
+        if !self.stashed {
+            return Vec::new();
+        }
         let stashed = self.held.iter().filter(|(_, held)| !held.stash.is_empty() && held.waiting.is_none());
         stashed
             .map(|(partition, _)| partition)
@@ -124,6 +138,7 @@ impl<'s> Lane<'s> {
             if let Some(held) = self.held.get_mut(&partition) {
                 // What couldn't be placed was put back by now; the rest stands behind it.
                 held.stash.append(&mut stash);
+                self.stashed |= !held.stash.is_empty();
             }
         }
     }
@@ -184,6 +199,7 @@ impl<'s> Lane<'s> {
         // A partition that the core doesn't know was given up: what still comes of it is dropped.
         if self.core.partitions().any(|owned| owned == partition) {
             self.held.entry(partition.clone()).or_default().stash.push_front(record);
+            self.stashed = true;
         } else {
             self.held.remove(partition);
         }

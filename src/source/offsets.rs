@@ -26,6 +26,9 @@ pub(crate) mod group;
 /// How long one request to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many partitions one question is about: for each of a list, the client goes through all of that list.
+const ASK_AT_ONCE: usize = 100;
+
 /// What is known of a partition, or a sentence on what isn't.
 pub(crate) type PartitionFacts = (TopicPartition, Result<Facts, String>);
 
@@ -231,21 +234,23 @@ impl Offsets {
     }
 }
 
-/// The beginning or end (as far as the client may read it) of each partition's log; one request per broker. A partition of
-/// which it can't be had is left out.
+/// The beginning or end (as far as the client may read it) of each partition's log. A partition of which it can't be had is
+/// left out.
 fn log_offsets(
     client: &BaseConsumer<QuietContext>,
     partitions: &[TopicPartition],
     which: ClientOffset,
 ) -> KafkaResult<HashMap<TopicPartition, Offset>> {
-    let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition_offset(&partition.topic, partition.partition, which)?;
-    }
     let mut offsets = HashMap::new();
-    for element in client.offsets_for_times(list, TIMEOUT)?.elements() {
-        if let (Ok(()), ClientOffset::Offset(offset)) = (element.error(), element.offset()) {
-            offsets.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
+    for asked in partitions.chunks(ASK_AT_ONCE) {
+        let mut list = TopicPartitionList::new();
+        for partition in asked {
+            list.add_partition_offset(&partition.topic, partition.partition, which)?;
+        }
+        for element in client.offsets_for_times(list, TIMEOUT)?.elements() {
+            if let (Ok(()), ClientOffset::Offset(offset)) = (element.error(), element.offset()) {
+                offsets.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
+            }
         }
     }
     Ok(offsets)

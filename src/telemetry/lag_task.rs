@@ -4,7 +4,7 @@
 //! in, and `lag_age` says how old they are: the gauges never fall silent, since an autoscaler without a
 //! figure does the wrong thing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -120,7 +120,8 @@ impl KnownEnds {
                 if partitions.iter().all(|partition| told.contains_key(partition)) {
                     self.complete_at = asked_at;
                 }
-                self.ends.retain(|partition, _| partitions.contains(partition));
+                let owned: HashSet<_> = partitions.iter().collect();
+                self.ends.retain(|partition, _| owned.contains(partition));
                 self.ends.extend(told);
                 trouble.clear();
             }
