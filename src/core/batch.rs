@@ -163,7 +163,7 @@ impl OpenBatch {
         (self.batch.records > 0).then(|| self.bytes.div_ceil(self.batch.records))
     }
 
-    /// It isn't idle of itself: its partition waits for its turn.
+    /// It isn't idle of itself: its partition waits for its turn, or for memory.
     pub(super) fn keep_waiting(&mut self, now: Now) {
         self.touched = now.monotonic;
     }

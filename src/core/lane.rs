@@ -13,11 +13,13 @@ use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// Above this share of the budget, batches are sealed before their time.
-pub(crate) const SEAL_ABOVE: (usize, usize) = (70, 100);
+pub(crate) const SEAL_ABOVE: (usize, usize) = (80, 100);
+/// How long nothing is taken before partitions are paused.
+const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// Above this share nothing more is taken …
-const PAUSE_ABOVE: (usize, usize) = (85, 100);
+const PAUSE_ABOVE: (usize, usize) = (90, 100);
 /// … until it is below this one: a pause throws away what was fetched, so it shall not flutter.
-const RESUME_BELOW: (usize, usize) = (60, 100);
+const RESUME_BELOW: (usize, usize) = (70, 100);
 
 /// How often it is decided anew whose turn it is, beside when somebody wants to begin a batch.
 const GIVE_TURNS_EVERY: Duration = Duration::from_millis(50);
@@ -49,8 +51,10 @@ pub struct Lane {
     /// The process ends.
     shutdown: Option<Duration>,
     left: bool,
-    /// More memory is in use than may be: nothing is taken.
-    pressed: bool,
+    /// Since when more memory is in use than may be: nothing is taken.
+    pressed: Option<Duration>,
+    /// Some partition may hesitate.
+    looking_up: bool,
     ids: Ids,
     turns: Turns,
     /// When turns were given the last time.
@@ -77,7 +81,8 @@ impl Lane {
             revocation: None,
             shutdown: None,
             left: false,
-            pressed: false,
+            pressed: None,
+            looking_up: false,
             ids: Ids::default(),
         }
     }
@@ -95,7 +100,7 @@ impl Lane {
     }
 
     fn open(&mut self, partition: &TopicPartition, now: Now) -> Option<Filling> {
-        let pressed = self.pressed;
+        let pressed = self.pressed.is_some();
         if self.partitions.get(partition).is_some_and(|state| state.open().is_none()) {
             self.give_turns(now);
         }
@@ -109,7 +114,7 @@ impl Lane {
     /// Whether records of `partition` may be dealt with now.
     #[must_use]
     pub fn takes(&self, partition: &TopicPartition) -> bool {
-        self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed))
+        self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed.is_some()))
     }
 
     /// Whether everything before `position` was read of the partition and nothing of it waits to be sealed: there is no news
@@ -119,10 +124,12 @@ impl Lane {
         self.partitions.get(partition).is_some_and(|state| state.open().is_none() && state.read() == position)
     }
 
-    /// Whether nothing should be taken for the moment: a schema is expected any time.
+    /// Whether nothing should be taken for the moment: a schema, or memory, is expected any time. What is fetched meanwhile stays
+    /// in the client's queue.
     #[must_use]
-    pub fn hesitates(&self, now: Now) -> bool {
-        self.partitions.values().any(|state| state.hesitates(now))
+    pub fn hesitates(&mut self, now: Now) -> bool {
+        self.looking_up = self.looking_up && self.partitions.values().any(|state| state.hesitates(now));
+        self.looking_up || self.pressed.is_some() && !self.pauses(now)
     }
 
     /// Whether anything was read that isn't durable.
@@ -181,13 +188,18 @@ impl Lane {
     pub fn tick(&mut self, now: Now, memory: Memory) -> Vec<Action> {
         let mut actions = Vec::new();
         self.relieve(memory, now, &mut actions);
-        if self.turns_given.is_none_or(|given| now.monotonic.saturating_sub(given) >= GIVE_TURNS_EVERY) {
-            self.give_turns(now);
+        if self.turns_given.is_none_or(|given| now.monotonic.saturating_sub(given) >= GIVE_TURNS_EVERY)
+            && let Some(complete) = self.give_turns(now)
+        {
+            let (partitions, mut step) = self.stepping(now, &mut actions);
+            if let Some(state) = partitions.get_mut(&complete) {
+                state.seal(SealReason::Memory, &mut step);
+            }
         }
-        let limits = self.settings.limits.clone();
+        let (limits, pressed) = (self.settings.limits.clone(), self.pressed.is_some());
         let (partitions, mut step) = self.stepping(now, &mut actions);
         for state in partitions.values_mut() {
-            if !state.is_admitted()
+            if (pressed || !state.is_admitted())
                 && let Some(open) = state.open_mut()
             {
                 open.keep_waiting(now);
@@ -209,9 +221,10 @@ impl Lane {
         (&mut self.partitions, Step { now, layout, policy: *start, ids, turns, actions })
     }
 
-    fn give_turns(&mut self, now: Now) {
+    /// Decides whose turn it is; returns whose batch should be sealed to make room.
+    fn give_turns(&mut self, now: Now) -> Option<TopicPartition> {
         self.turns_given = Some(now.monotonic);
-        self.turns.give(&mut self.partitions, &self.settings.limits, now);
+        self.turns.give(&mut self.partitions, &self.settings.limits, now)
     }
 
     fn of_partition(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
@@ -221,6 +234,7 @@ impl Lane {
         } else if let Event::Took { run, .. } = event {
             self.took(&name, &run, now, actions);
         } else {
+            self.looking_up |= matches!(event, Event::Waiting(_, true));
             let (partitions, mut step) = self.stepping(now, actions);
             if let Some(state) = partitions.get_mut(&name) {
                 tell(state, event, &mut step);
@@ -340,18 +354,18 @@ impl Lane {
     }
 
     fn advance(&mut self, name: &TopicPartition, now: Now, actions: &mut Vec<Action>) {
-        let pressed = self.pressed;
+        let pause = self.pauses(now);
         let (partitions, mut step) = self.stepping(now, actions);
         if let Some(state) = partitions.get_mut(name) {
-            state.advance(pressed, &mut step);
+            state.advance(pause, &mut step);
         }
     }
 
     fn advance_all(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let pressed = self.pressed;
+        let pause = self.pauses(now);
         let (partitions, mut step) = self.stepping(now, actions);
         for state in partitions.values_mut() {
-            state.advance(pressed, &mut step);
+            state.advance(pause, &mut step);
         }
     }
 
@@ -365,11 +379,17 @@ impl Lane {
                 state.seal(SealReason::Memory, &mut step);
             }
         }
-        if self.pressed {
-            self.pressed = memory.used >= share(RESUME_BELOW);
-        } else {
-            self.pressed = memory.used > share(PAUSE_ABOVE);
-        }
+        let pressed = match self.pressed {
+            Some(_) => memory.used >= share(RESUME_BELOW),
+            None => memory.used > share(PAUSE_ABOVE),
+        };
+        self.pressed = pressed.then_some(self.pressed.unwrap_or(now.monotonic));
+    }
+
+    /// Whether partitions are to be paused for want of memory: not at once, since that throws away what was fetched, and is
+    /// over as soon as an upload is.
+    fn pauses(&self, now: Now) -> bool {
+        self.pressed.is_some_and(|since| now.monotonic.saturating_sub(since) >= PAUSE_AFTER)
     }
 
     /// Abandons what didn't finish in time.

@@ -316,8 +316,8 @@ impl Partition {
         self.commit = Some(PendingCommit { after, finishes });
     }
 
-    /// Does what can be done next. Called after every event.
-    pub(super) fn advance(&mut self, pressed: bool, step: &mut Step<'_>) {
+    /// Does what can be done next; `pause` says that there is no memory. Called after every event.
+    pub(super) fn advance(&mut self, pause: bool, step: &mut Step<'_>) {
         if self.standing != Standing::Held && self.commit.is_none() && step.now.monotonic >= self.retry_at {
             if let Standing::Starting(start, _) = &self.standing {
                 let start = start.as_ref().clone();
@@ -331,7 +331,7 @@ impl Partition {
             self.standing = Standing::Resolving(self.ask(step));
         }
         self.take_turn(step);
-        self.pause_or_resume(pressed, step);
+        self.pause_or_resume(pause, step);
     }
 
     fn ask(&self, step: &mut Step<'_>) -> Ticket {
@@ -352,13 +352,13 @@ impl Partition {
         }
     }
 
-    fn pause_or_resume(&mut self, pressed: bool, step: &mut Step<'_>) {
+    fn pause_or_resume(&mut self, pause: bool, step: &mut Step<'_>) {
         if !self.consuming {
             return;
         }
         let looking_up = self.waiting.is_some() && !self.hesitates(step.now);
         // One that waits for its turn isn't paused: once a record of it was there, it is stopped.
-        let pause = looking_up || pressed || !self.is_filling();
+        let pause = looking_up || pause || !self.is_filling();
         if pause != self.paused {
             self.paused = pause;
             let name = self.name.clone();

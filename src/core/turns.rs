@@ -3,7 +3,8 @@
 //! A batch that memory ends is a batch of small files. If all partitions that lag were filled at once, each batch would be
 //! ended by memory: 12 partitions of 200 hours share a budget out over 2,400 files. So those that have more to read than fits
 //! take turns: some are filled, as far as their batches go, while the others wait, unfetched. A partition whose log is nearly
-//! read to its end never waits.
+//! read to its end never waits. But its batch, if that is large, gives way to one that would otherwise be ended by memory: no
+//! record of it is known to be missing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,9 @@ const STALLED: Duration = Duration::from_secs(1);
 
 /// Who had a turn goes on until it takes so much more than it should: expectations vary.
 const TOLERANCE: (usize, usize) = (5, 4);
+
+/// A batch gives way when it takes at least one in so many of the lane's share.
+const LARGE: usize = 4;
 
 /// Gives out turns.
 #[derive(Debug)]
@@ -50,13 +54,13 @@ impl Turns {
         self.given
     }
 
-    /// Decides whose turn it is.
+    /// Decides whose turn it is. Returns whose batch should be sealed to make room.
     pub(super) fn give(
         &mut self,
         partitions: &mut BTreeMap<TopicPartition, Partition>,
         limits: &Limits,
         now: Now,
-    ) {
+    ) -> Option<TopicPartition> {
         self.learn(partitions);
         let small = self.share / (2 * partitions.len().max(1));
         let (mut expected, mut waiting) = (0_usize, Vec::new());
@@ -71,16 +75,23 @@ impl Turns {
             }
         }
         waiting.sort_by_key(|claim| claim.state.place_in_turn());
-        let mut somebody_grows = false;
+        let (mut somebody_grows, mut crowded) = (false, false);
         for Claim { state, growth } in waiting {
             let bound = if state.is_admitted() { self.share / TOLERANCE.1 * TOLERANCE.0 } else { self.share };
-            let fits = expected.saturating_add(growth) <= bound || !somebody_grows;
+            let has_room = expected.saturating_add(growth) <= bound;
+            let fits = has_room || !somebody_grows;
             state.admit(fits, now);
             if fits && !state.is_stalled(STALLED, now) {
                 somebody_grows = true;
+                crowded |= !has_room;
                 expected = expected.saturating_add(growth);
             }
         }
+        let complete = partitions.iter().filter(|(_, state)| {
+            state.open_memory() >= self.share / LARGE && self.growth(state, limits) == 0
+        });
+        let largest = complete.max_by_key(|(_, state)| state.open_memory());
+        largest.filter(|_| crowded).map(|(name, _)| name.clone())
     }
 
     /// Remembers what a record takes, all open batches together.

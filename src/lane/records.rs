@@ -31,7 +31,7 @@ impl<'s> Lane<'s> {
         } else {
             IDLE_WAIT
         };
-        if !self.lookups.is_empty() && self.core.hesitates(self.now()) {
+        if self.core.hesitates(self.now()) {
             return self.listen(wait);
         }
         // Between takes the client may forget a topic, and give its handle to another.
@@ -66,7 +66,7 @@ impl<'s> Lane<'s> {
         self.taken = taken;
     }
 
-    /// Takes nothing while a schema is expected any moment: what is taken now could only be put aside.
+    /// Takes nothing while a schema, or memory, is expected any moment: what is taken now could only be put aside.
     fn listen(&mut self, wait: Duration) {
         if let Ok(answer) = self.answers.1.recv_timeout(wait) {
             self.answer(answer);

@@ -306,6 +306,11 @@ pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig 
         .set("fetch.queue.backoff.ms", "2")
         .set("check.crcs", "true")
         .set("log.connection.close", "false");
+    // A member hears of a rebalance with its next heartbeat, and one that gives partitions away takes two. (Under the newer
+    // protocol the group's coordinator decides, and the client refuses this.)
+    if config.group.protocol == GroupProtocol::Classic {
+        properties.set("heartbeat.interval.ms", "1000");
+    }
     for (name, value) in client_config(&config.kafka).config_map() {
         properties.set(name, value);
     }

@@ -65,6 +65,23 @@ fn given_a_partition_that_is_read_to_its_end_then_it_never_waits() {
 }
 
 #[test]
+fn given_a_large_batch_of_a_partition_that_is_read_to_its_end_then_it_gives_way_to_one_that_needs_the_room() {
+    for (records, gives_way) in [(5, true), (2, false)] {
+        let mut rig = lagging(90, &[p(0), p(1)]);
+        log_ends(&mut rig, &p(0), records);
+        log_ends(&mut rig, &p(1), 0);
+        rig.take_run(&p(0), run(records.unsigned_abs(), 0));
+        assert_eq!(rig.pass(Duration::from_millis(100)), [], "nobody needs the room yet");
+        log_ends(&mut rig, &p(1), 1_000);
+        rig.take_run(&p(1), run(2, 0));
+        let actions = rig.pass(Duration::from_millis(100));
+        let seals = |action: &Action| matches!(action, Action::Seal { partition, reason: SealReason::Memory, .. } if *partition == p(0));
+        assert_eq!(actions.iter().any(seals), gives_way, "{actions:?}");
+        assert!(may_take(&mut rig, &p(1)));
+    }
+}
+
+#[test]
 fn given_a_batch_that_alone_is_too_large_then_it_is_filled_all_the_same() {
     let mut rig = lagging(50, &[p(0), p(1)]);
     rig.take_run(&p(0), run(2, 0));
