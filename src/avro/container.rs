@@ -34,7 +34,7 @@ pub use header::Header;
 
 use super::codec::{Codec, Compressor};
 use crate::sink::{Body, Digest};
-use segments::Segments;
+use segments::{Segments, allocated};
 
 /// A block is closed as soon as it has this many uncompressed bytes. Datums are never split over blocks, so that a
 /// block is longer by what its last datum needs.
@@ -192,7 +192,7 @@ impl OpenFile {
         let capacity = self.block.capacity();
         if needed > capacity {
             let longer = (capacity * 2).clamp(FIRST_BUFFER, block_bytes.max(FIRST_BUFFER)).max(needed);
-            self.block.reserve_exact(longer - self.block.len());
+            self.block.reserve_exact(allocated(longer) - self.block.len());
         }
     }
 

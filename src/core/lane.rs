@@ -13,13 +13,13 @@ use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// Above this share of the budget, batches are sealed before their time.
-pub(crate) const SEAL_ABOVE: (usize, usize) = (80, 100);
+pub(crate) const SEAL_ABOVE: (usize, usize) = (70, 100);
 /// How long nothing is taken before partitions are paused.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// Above this share nothing more is taken …
-const PAUSE_ABOVE: (usize, usize) = (90, 100);
+const PAUSE_ABOVE: (usize, usize) = (85, 100);
 /// … until it is below this one: a pause throws away what was fetched, so it shall not flutter.
-const RESUME_BELOW: (usize, usize) = (70, 100);
+const RESUME_BELOW: (usize, usize) = (60, 100);
 
 /// How often it is decided anew whose turn it is, beside when somebody wants to begin a batch.
 const GIVE_TURNS_EVERY: Duration = Duration::from_millis(50);
@@ -380,6 +380,8 @@ impl Lane {
             }
         }
         let pressed = match self.pressed {
+            // When nothing leaves, waiting frees nothing: what is open grows until it is sealed.
+            Some(_) if memory.leaving == 0 => memory.used > share(SEAL_ABOVE),
             Some(_) => memory.used >= share(RESUME_BELOW),
             None => memory.used > share(PAUSE_ABOVE),
         };

@@ -39,13 +39,12 @@ impl<'s> Lane<'s> {
         let mut taken = std::mem::take(&mut self.taken);
         self.source.take(&mut taken, TAKE, wait);
         self.status.polled();
-        let mut records = taken.drain(..).peekable();
-        while let Some(first) = records.peek() {
+        let mut records = taken.drain(..);
+        while let Some(first) = records.as_slice().first() {
             let partition = self.partition_of(first);
-            let (topic, index) = (first.topic_handle(), first.partition());
-            let mut run = std::iter::from_fn(|| {
-                records.next_if(|next| next.topic_handle() == topic && next.partition() == index)
-            });
+            let of = |record: &Record<'_>| (record.topic_handle(), record.partition());
+            let together = records.as_slice().iter().take_while(|next| of(next) == of(first)).count();
+            let mut run = records.by_ref().take(together);
             if self.fetching.is_stale(&partition) {
                 run.for_each(drop);
                 continue;

@@ -153,11 +153,14 @@ impl Valve {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// The most memory that it has had resident so far (`VmHWM`), in bytes.
-    pub(crate) fn peak_resident(&self) -> u64 {
+    /// The most memory that it has had resident so far (`VmHWM`), but for its program's pages (`RssFile`), in bytes.
+    pub(crate) fn peak_of_its_own(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().strip_suffix("kB").unwrap().trim().parse::<u64>().unwrap() << 10
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().strip_suffix("kB").unwrap().trim().parse::<u64>().unwrap() << 10
+        };
+        bytes("VmHWM:") - bytes("RssFile:")
     }
 
     /// Its exit status, if it has ended.

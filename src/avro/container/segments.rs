@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 
-/// A segment has room for what is to be written, or for a quarter of what is there, up to [`LARGEST`]: so no more than a
-/// fifth of the memory is without use, which counts with thousands of files.
+/// A segment has room for what is to be written, or for a quarter of what is there, up to [`LARGEST`], rounded up: little of
+/// the memory is without use, which counts with thousands of files.
 const LARGEST: usize = 256 * 1024;
 const SMALLEST: usize = 64;
 
@@ -80,15 +80,20 @@ impl Segments {
     fn segment_with_room(&mut self) -> &mut Vec<u8> {
         if self.segments.last().is_none_or(|last| last.len() == last.capacity()) {
             let room = std::mem::take(&mut self.expected).max(self.held / 4).clamp(SMALLEST, LARGEST);
-            // As allocators have their sizes: four to a doubling.
-            let step = 1 << (room.ilog2() - 2);
-            let segment = Vec::with_capacity(room.next_multiple_of(step));
+            let segment = Vec::with_capacity(allocated(room));
             self.held += segment.capacity();
             self.segments.push(segment);
         }
         let last = self.segments.len() - 1;
         &mut self.segments[last]
     }
+}
+
+/// What an allocator takes for `len` bytes, which are at least [`SMALLEST`]: its sizes are four to a doubling. Asked for all of
+/// it, what is counted is what is taken.
+pub(super) fn allocated(len: usize) -> usize {
+    let step = 1 << (len.ilog2() - 2);
+    len.next_multiple_of(step)
 }
 
 #[cfg(test)]

@@ -17,47 +17,59 @@ fn given_little_memory_then_the_largest_open_batch_is_sealed() {
     for (index, memory) in [(0, 20), (1, 35), (2, 16)] {
         rig.take_run(&p(index), Run { records: 1, memory, ..Run::default() });
     }
-    assert_eq!(memory(&mut rig, 80), []);
-    let actions = memory(&mut rig, 81);
+    assert_eq!(memory(&mut rig, 70), []);
+    let actions = memory(&mut rig, 71);
     assert!(matches!(
         actions.as_slice(),
         [Action::Seal { partition, reason: SealReason::Memory, .. }] if *partition == p(1)
     ));
     // What is on its way out, whichever lane it is of, is enough.
-    assert_eq!(with_leaving(&mut rig, 90, 10), []);
-    assert_eq!(with_leaving(&mut rig, 91, 11), []);
-    assert_eq!(with_leaving(&mut rig, 91, 10).len(), 1);
+    assert_eq!(with_leaving(&mut rig, 80, 10), []);
+    assert_eq!(with_leaving(&mut rig, 81, 10).len(), 1);
 }
 
 #[test]
-fn given_90_per_cent_in_use_then_nothing_is_taken_until_less_than_70_are_and_it_pauses_when_that_takes_long()
+fn given_85_per_cent_in_use_then_nothing_is_taken_until_less_than_60_are_and_it_pauses_when_that_takes_long()
 {
     let mut rig = Rig::filling(&[p(0), p(1)]);
-    assert_eq!(memory(&mut rig, 90), []);
+    let using = |rig: &mut Rig, used| with_leaving(rig, used, 20);
+    assert_eq!(using(&mut rig, 85), []);
     assert!(rig.lane.takes(&p(0)) && !rig.lane.hesitates(rig.now));
-    assert_eq!(memory(&mut rig, 91), []);
+    assert_eq!(using(&mut rig, 86), []);
     assert!(!rig.lane.takes(&p(0)) && rig.lane.hesitates(rig.now));
-    assert_eq!(memory(&mut rig, 70), []);
+    assert_eq!(using(&mut rig, 60), []);
     assert!(rig.lane.hesitates(rig.now));
-    assert_eq!(memory(&mut rig, 69), []);
+    assert_eq!(using(&mut rig, 59), []);
     assert!(rig.lane.takes(&p(0)) && !rig.lane.hesitates(rig.now));
 
-    assert_eq!(memory(&mut rig, 91), []);
+    assert_eq!(using(&mut rig, 86), []);
     assert_eq!(rig.pass(Duration::from_millis(999)), []);
     assert_eq!(rig.pass(Duration::from_millis(1)), [Action::Pause(p(0)), Action::Pause(p(1))]);
     // What was fetched before the pause is taken off the client, and put aside.
     assert!(!rig.lane.takes(&p(0)) && !rig.lane.hesitates(rig.now));
-    assert_eq!(memory(&mut rig, 69), [Action::Resume(p(0)), Action::Resume(p(1))]);
+    assert_eq!(using(&mut rig, 59), [Action::Resume(p(0)), Action::Resume(p(1))]);
     assert!(rig.lane.takes(&p(0)));
+}
+
+#[test]
+fn given_little_memory_of_which_nothing_leaves_then_what_is_open_grows_until_it_is_sealed() {
+    let mut rig = Rig::filling(&[p(0)]);
+    rig.take_run(&p(0), Run { records: 1, memory: 50, ..Run::default() });
+    assert_eq!(with_leaving(&mut rig, 86, 16), []);
+    assert_eq!(with_leaving(&mut rig, 70, 1), []);
+    assert!(!rig.lane.takes(&p(0)));
+    assert_eq!(with_leaving(&mut rig, 70, 0), []);
+    assert!(rig.lane.takes(&p(0)));
+    assert_eq!(with_leaving(&mut rig, 71, 0).len(), 1, "sealed");
 }
 
 #[test]
 fn given_an_open_batch_when_there_is_no_memory_then_it_is_not_idle() {
     let mut rig = Rig::filling(&[p(0)]);
     rig.take_run(&p(0), Run { records: 1, memory: 1, ..Run::default() });
-    assert_eq!(with_leaving(&mut rig, 91, 11), []);
+    assert_eq!(with_leaving(&mut rig, 86, 20), []);
     rig.pass(MAX_IDLE);
-    memory(&mut rig, 69);
+    memory(&mut rig, 59);
     assert!(rig.lane.takes(&p(0)));
     assert!(matches!(rig.pass(MAX_IDLE).as_slice(), [Action::Seal { reason: SealReason::Idle, .. }]));
 }
