@@ -372,16 +372,19 @@ impl Lane {
     /// Seals what frees most, and stops or restarts taking.
     fn relieve(&mut self, memory: Memory, now: Now, actions: &mut Vec<Action>) {
         let share = |(part, whole): (usize, usize)| memory.limit / whole * part;
+        let mut sealed = false;
         if memory.used.saturating_sub(memory.leaving) > share(SEAL_ABOVE) {
             let (partitions, mut step) = self.stepping(now, actions);
             let largest = partitions.values_mut().max_by_key(|state| state.open_memory());
             if let Some(state) = largest.filter(|state| state.open_memory() > 0) {
                 state.seal(SealReason::Memory, &mut step);
+                sealed = true;
             }
         }
         let pressed = match self.pressed {
-            // When nothing leaves, waiting frees nothing: what is open grows until it is sealed.
-            Some(_) if memory.leaving == 0 => memory.used > share(SEAL_ABOVE),
+            // When nothing leaves, waiting frees nothing: what is open grows until it is sealed, and what was put aside has
+            // to be placed.
+            Some(_) if memory.leaving == 0 => sealed,
             Some(_) => memory.used >= share(RESUME_BELOW),
             None => memory.used > share(PAUSE_ABOVE),
         };

@@ -60,7 +60,11 @@ fn given_little_memory_of_which_nothing_leaves_then_what_is_open_grows_until_it_
     assert!(!rig.lane.takes(&p(0)));
     assert_eq!(with_leaving(&mut rig, 70, 0), []);
     assert!(rig.lane.takes(&p(0)));
-    assert_eq!(with_leaving(&mut rig, 71, 0).len(), 1, "sealed");
+    assert_eq!(with_leaving(&mut rig, 86, 0).len(), 1, "sealed");
+    assert!(!rig.lane.takes(&p(0)));
+    // All of it is what was fetched and put aside: that goes on too.
+    assert_eq!(with_leaving(&mut rig, 86, 0), []);
+    assert!(rig.lane.takes(&p(0)));
 }
 
 #[test]
@@ -93,7 +97,7 @@ fn given_pressure_and_a_schema_to_wait_for_then_it_resumes_only_when_both_are_ov
     let mut rig = Rig::filling(&[p(0)]);
     rig.event(Event::Waiting(p(0), true));
     assert_eq!(rig.pass(Duration::from_millis(250)), [Action::Pause(p(0))]);
-    assert_eq!(memory(&mut rig, 91), []);
+    assert_eq!(with_leaving(&mut rig, 91, 30), []);
     assert_eq!(rig.pass(Duration::from_secs(1)), []);
     assert_eq!(rig.event(Event::Waiting(p(0), false)), []);
     assert_eq!(memory(&mut rig, 10), [Action::Resume(p(0))]);
