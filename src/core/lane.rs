@@ -6,22 +6,14 @@ use std::time::Duration;
 use super::batch::{Limits, Run, SealReason};
 use super::intent::Layout;
 use super::partition::{Ids, Partition, Step};
+use super::pressure::Pressure;
 use super::start::StartPolicy;
 use super::turns::Turns;
 use super::{Action, CommitAnswer, Event, Filling, Memory, Now};
 use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition};
 
-/// Above this share of the budget, batches are sealed before their time.
-pub(crate) const SEAL_ABOVE: (usize, usize) = (70, 100);
-/// How long nothing is taken before partitions are paused.
-const PAUSE_AFTER: Duration = Duration::from_secs(1);
-/// Above this share nothing more is taken …
-const PAUSE_ABOVE: (usize, usize) = (85, 100);
-/// … until it is below this one: a pause throws away what was fetched, so it shall not flutter.
-const RESUME_BELOW: (usize, usize) = (60, 100);
-
-/// How often it is decided anew whose turn it is, beside when somebody wants to begin a batch.
+/// How often it is decided anew whose turn it is, beside when somebody wants to begin a batch, and who gives way.
 const GIVE_TURNS_EVERY: Duration = Duration::from_millis(50);
 
 /// What the machine is told once.
@@ -51,8 +43,7 @@ pub struct Lane {
     /// The process ends.
     shutdown: Option<Duration>,
     left: bool,
-    /// Since when more memory is in use than may be: nothing is taken.
-    pressed: Option<Duration>,
+    pressure: Pressure,
     /// Some partition may hesitate.
     looking_up: bool,
     ids: Ids,
@@ -81,7 +72,7 @@ impl Lane {
             revocation: None,
             shutdown: None,
             left: false,
-            pressed: None,
+            pressure: Pressure::default(),
             looking_up: false,
             ids: Ids::default(),
         }
@@ -100,9 +91,10 @@ impl Lane {
     }
 
     fn open(&mut self, partition: &TopicPartition, now: Now) -> Option<Filling> {
-        let pressed = self.pressed.is_some();
+        let pressed = self.pressure.stops();
         if self.partitions.get(partition).is_some_and(|state| state.open().is_none()) {
-            self.give_turns(now);
+            // Who would have to give way is asked in the next tick.
+            let _: Option<TopicPartition> = self.give_turns(now);
         }
         let state = self.partitions.get_mut(partition).filter(|state| state.takes(pressed))?;
         let next = state.read();
@@ -114,13 +106,13 @@ impl Lane {
     /// Whether records of `partition` may be dealt with now.
     #[must_use]
     pub fn takes(&self, partition: &TopicPartition) -> bool {
-        self.partitions.get(partition).is_some_and(|state| state.takes(self.pressed.is_some()))
+        self.partitions.get(partition).is_some_and(|state| state.takes(self.pressure.stops()))
     }
 
     /// Whether everything before `position` was read of the partition and nothing of it waits to be sealed: there is no news
     /// in hearing that again.
     #[must_use]
-    pub fn is_resting_at(&self, partition: &TopicPartition, position: Offset) -> bool {
+    pub fn is_read_to(&self, partition: &TopicPartition, position: Offset) -> bool {
         self.partitions.get(partition).is_some_and(|state| state.open().is_none() && state.read() == position)
     }
 
@@ -129,7 +121,7 @@ impl Lane {
     #[must_use]
     pub fn hesitates(&mut self, now: Now) -> bool {
         self.looking_up = self.looking_up && self.partitions.values().any(|state| state.hesitates(now));
-        self.looking_up || self.pressed.is_some() && !self.pauses(now)
+        self.looking_up || self.pressure.stops() && !self.pressure.pauses()
     }
 
     /// Whether anything was read that isn't durable.
@@ -184,19 +176,13 @@ impl Lane {
         actions
     }
 
-    /// Lets time pass: limits, deadlines and the memory budget. To be called about as often as records are taken.
+    /// Lets time pass: limits, deadlines and the memory budget. To be called after whatever happened, and a few times a second
+    /// when nothing does.
     pub fn tick(&mut self, now: Now, memory: Memory) -> Vec<Action> {
         let mut actions = Vec::new();
         self.relieve(memory, now, &mut actions);
-        if self.turns_given.is_none_or(|given| now.monotonic.saturating_sub(given) >= GIVE_TURNS_EVERY)
-            && let Some(complete) = self.give_turns(now)
-        {
-            let (partitions, mut step) = self.stepping(now, &mut actions);
-            if let Some(state) = partitions.get_mut(&complete) {
-                state.seal(SealReason::Memory, &mut step);
-            }
-        }
-        let (limits, pressed) = (self.settings.limits.clone(), self.pressed.is_some());
+        self.make_room(now, &mut actions);
+        let (limits, pressed) = (self.settings.limits.clone(), self.pressure.stops());
         let (partitions, mut step) = self.stepping(now, &mut actions);
         for state in partitions.values_mut() {
             if (pressed || !state.is_admitted())
@@ -223,12 +209,11 @@ impl Lane {
 
     /// Decides whose turn it is; returns whose batch should be sealed to make room.
     fn give_turns(&mut self, now: Now) -> Option<TopicPartition> {
-        self.turns_given = Some(now.monotonic);
         self.turns.give(&mut self.partitions, &self.settings.limits, now)
     }
 
     fn of_partition(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
-        let Some(name) = subject(&event).cloned() else { return };
+        let Some(name) = event.partition().cloned() else { return };
         if let Event::Position { position, .. } = event {
             self.position(&name, position, now);
         } else if let Event::Took { run, .. } = event {
@@ -354,7 +339,7 @@ impl Lane {
     }
 
     fn advance(&mut self, name: &TopicPartition, now: Now, actions: &mut Vec<Action>) {
-        let pause = self.pauses(now);
+        let pause = self.pressure.pauses();
         let (partitions, mut step) = self.stepping(now, actions);
         if let Some(state) = partitions.get_mut(name) {
             state.advance(pause, &mut step);
@@ -362,7 +347,7 @@ impl Lane {
     }
 
     fn advance_all(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let pause = self.pauses(now);
+        let pause = self.pressure.pauses();
         let (partitions, mut step) = self.stepping(now, actions);
         for state in partitions.values_mut() {
             state.advance(pause, &mut step);
@@ -371,30 +356,28 @@ impl Lane {
 
     /// Seals what frees most, and stops or restarts taking.
     fn relieve(&mut self, memory: Memory, now: Now, actions: &mut Vec<Action>) {
-        let share = |(part, whole): (usize, usize)| memory.limit / whole * part;
-        let mut sealed = false;
-        if memory.used.saturating_sub(memory.leaving) > share(SEAL_ABOVE) {
+        let mut pressure = std::mem::take(&mut self.pressure);
+        pressure.look(memory, now, || {
             let (partitions, mut step) = self.stepping(now, actions);
             let largest = partitions.values_mut().max_by_key(|state| state.open_memory());
-            if let Some(state) = largest.filter(|state| state.open_memory() > 0) {
-                state.seal(SealReason::Memory, &mut step);
-                sealed = true;
-            }
-        }
-        let pressed = match self.pressed {
-            // When nothing leaves, waiting frees nothing: what is open grows until it is sealed, and what was put aside has
-            // to be placed.
-            Some(_) if memory.leaving == 0 => sealed,
-            Some(_) => memory.used >= share(RESUME_BELOW),
-            None => memory.used > share(PAUSE_ABOVE),
-        };
-        self.pressed = pressed.then_some(self.pressed.unwrap_or(now.monotonic));
+            let largest = largest.filter(|state| state.open_memory() > 0);
+            largest.map(|state| state.seal(SealReason::Memory, &mut step)).is_some()
+        });
+        self.pressure = pressure;
     }
 
-    /// Whether partitions are to be paused for want of memory: not at once, since that throws away what was fetched, and is
-    /// over as soon as an upload is.
-    fn pauses(&self, now: Now) -> bool {
-        self.pressed.is_some_and(|since| now.monotonic.saturating_sub(since) >= PAUSE_AFTER)
+    /// Gives turns anew, if that is due, and seals the batch that has to give way to others.
+    fn make_room(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.turns_given.is_some_and(|given| now.monotonic.saturating_sub(given) < GIVE_TURNS_EVERY) {
+            return;
+        }
+        self.turns_given = Some(now.monotonic);
+        if let Some(complete) = self.give_turns(now) {
+            let (partitions, mut step) = self.stepping(now, actions);
+            if let Some(state) = partitions.get_mut(&complete) {
+                state.seal(SealReason::Memory, &mut step);
+            }
+        }
     }
 
     /// Abandons what didn't finish in time.
@@ -432,25 +415,6 @@ impl Lane {
         if self.shutdown.is_some() && !self.left && self.partitions.values().all(Partition::is_done) {
             self.left = true;
             actions.push(Action::Leave);
-        }
-    }
-}
-
-/// The partition that an event is about, if it is about one.
-fn subject(event: &Event) -> Option<&TopicPartition> {
-    match event {
-        Event::Resolved { partition, .. }
-        | Event::Took { partition, .. }
-        | Event::Position { partition, .. }
-        | Event::LogEnd { partition, .. }
-        | Event::Astray(partition)
-        | Event::Waiting(partition, _)
-        | Event::Closed { partition, .. }
-        | Event::Published { partition, .. }
-        | Event::Refused { partition, .. }
-        | Event::Committed { partition, .. } => Some(partition),
-        Event::Assigned(_) | Event::Revoked(_) | Event::Lost(_) | Event::TopicId { .. } | Event::Shutdown => {
-            None
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod intent;
 mod lane;
 pub mod layout;
 mod partition;
+mod pressure;
 #[cfg(test)]
 mod simulation;
 pub mod start;
@@ -29,8 +30,8 @@ use self::intent::{Coverage, Metadata};
 use self::start::Facts;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
-pub(crate) use self::lane::SEAL_ABOVE;
 pub use self::lane::{Lane, Settings};
+pub(crate) use self::pressure::SEAL_ABOVE;
 
 /// The time of one turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,6 +142,27 @@ pub enum Event {
     },
     /// The process is asked to end.
     Shutdown,
+}
+
+impl Event {
+    /// The partition that it is about, if it is about one.
+    fn partition(&self) -> Option<&TopicPartition> {
+        match self {
+            Self::Resolved { partition, .. }
+            | Self::Took { partition, .. }
+            | Self::Position { partition, .. }
+            | Self::LogEnd { partition, .. }
+            | Self::Astray(partition)
+            | Self::Waiting(partition, _)
+            | Self::Closed { partition, .. }
+            | Self::Published { partition, .. }
+            | Self::Refused { partition, .. }
+            | Self::Committed { partition, .. } => Some(partition),
+            Self::Assigned(_) | Self::Revoked(_) | Self::Lost(_) | Self::TopicId { .. } | Self::Shutdown => {
+                None
+            }
+        }
+    }
 }
 
 /// What the broker said of an offset commit.

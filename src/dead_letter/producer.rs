@@ -95,11 +95,8 @@ impl KafkaDeadLetters {
         }
         let config = letter_config(&self.kafka, self.delivery_timeout);
         let new = Deliveries::open(&config, self.last_error.clone());
-        let new = Arc::new(new.map_err(|error| self.unavailable("no producer", &error))?);
-        if let Some(old) = current.replace(Arc::clone(&new)) {
-            drop(spawn_blocking(move || drop(old)));
-        }
-        Ok(new)
+        let new = new.map_err(|error| self.unavailable("no producer", &error))?;
+        Ok(Arc::clone(current.insert(Arc::new(new))))
     }
 
     /// Makes sure that the topic is there, at the first letter and after each failure.

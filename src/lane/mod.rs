@@ -7,6 +7,7 @@
 mod actions;
 mod fetching;
 mod records;
+mod report;
 mod seal;
 mod shared;
 mod takeover;
@@ -31,7 +32,6 @@ use crate::avro::timestamp::Candidate;
 use crate::batch::Batch;
 use crate::batch::schemas::Schemas;
 use crate::budget::Account;
-use crate::config::{Assignment, Config, GroupProtocol};
 use crate::core::batch::{BatchId, Limits};
 use crate::core::start::{Facts, StartPolicy};
 use crate::core::{self, Commit, Event, Memory, Now, Ticket};
@@ -56,8 +56,6 @@ const CALM_AFTER: Duration = Duration::from_secs(1);
 const PLACE_SLICE: Duration = Duration::from_millis(250);
 /// How often the core is told that time passes while nothing happens: it looks at each of its partitions then.
 const TICK_EVERY: Duration = Duration::from_millis(250);
-/// How often positions are looked at and the lane's state is published.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a trouble that the client reported stands when nothing more is heard of it.
 const TROUBLE_STANDS: Duration = Duration::from_secs(30);
 
@@ -161,7 +159,7 @@ impl<'s> Lane<'s> {
             start: StartPolicy { start: config.start, out_of_range: config.out_of_range },
             grace: config.rebalance_grace,
             shutdown_deadline: config.shutdown_deadline,
-            share: share(config, compressor.memory()),
+            share: report::share(config, compressor.memory()),
         };
         Self {
             shared,
@@ -380,56 +378,6 @@ impl<'s> Lane<'s> {
         }
         self.source.subscribe(topics).map_err(|error| error.to_string())
     }
-
-    /// Counts what the lane takes besides its batches.
-    fn account(&mut self) {
-        let stashed = self.held.values().flat_map(|held| &held.stash);
-        let stashed: usize = stashed.map(|record| record.value().map_or(0, <[u8]>::len)).sum();
-        let fetches = Source::fetch_reserve(&self.shared.config);
-        self.reserve.set(fetches + self.compressor.memory() + stashed);
-    }
-
-    /// Publishes how far everything is durable, and tells the core of positions behind the last record.
-    fn report(&mut self) {
-        let now = self.shared.clock.monotonic();
-        if now < self.report_at {
-            return;
-        }
-        self.report_at = now + REPORT_EVERY;
-        self.account();
-        self.source.keep_forwarding();
-        if now >= self.trouble_until {
-            self.trouble.clear();
-        }
-        for (partition, position) in self.source.positions() {
-            if self.fetching.is_stale(&partition) || self.core.is_resting_at(&partition, position) {
-                continue;
-            }
-            self.tell_log_end(&partition);
-            if self.held.get(&partition).is_none_or(|held| held.stash.is_empty()) {
-                self.handle(Event::Position { partition, position });
-            }
-        }
-        let mut durables: Vec<_> = self.core.durables().collect();
-        for durable in &mut durables {
-            let held = self.held.get(&durable.partition);
-            let next = held.and_then(|held| held.stash.front().and_then(Record::timestamp).or(held.next));
-            durable.oldest = durable.oldest.or(next);
-        }
-        self.status.partitions(durables);
-    }
-}
-
-/// What the open batches of one lane may come to, in bytes, before partitions that lag take turns. The eager protocol knows
-/// whole assignments only: to stop fetching one partition would begin all others anew.
-fn share(config: &Config, compressor: usize) -> usize {
-    let eager = config.group.protocol == GroupProtocol::Classic
-        && config.group.assignment != Assignment::CooperativeSticky;
-    if eager {
-        return usize::MAX;
-    }
-    let all = config.memory_budget / core::SEAL_ABOVE.1 * core::SEAL_ABOVE.0;
-    (all / config.lanes).saturating_sub(Source::fetch_reserve(config) + compressor)
 }
 
 fn names(partitions: &[TopicPartition]) -> String {

@@ -56,7 +56,11 @@ impl<'s> Lane<'s> {
             match self.held.get_mut(&partition) {
                 Some(held) => {
                     held.stash.extend(run);
-                    self.stashed |= !held.stash.is_empty();
+                    if !held.stash.is_empty() {
+                        self.stashed = true;
+                        // The core may want to pause what goes on like this.
+                        self.stirred = true;
+                    }
                 }
                 None => run.for_each(drop),
             }

@@ -12,7 +12,7 @@ use super::world::World;
 use crate::core::batch::BatchId;
 use crate::core::intent::Layout;
 use crate::core::start::{Facts, StartPolicy};
-use crate::core::{Action, Commit, CommitAnswer, Event, Lane, Memory, Now, Remake, Settings, Ticket};
+use crate::core::{Action, Commit, CommitAnswer, Event, Lane, Now, Remake, Settings, Ticket};
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
 /// The wall clock of a process whose clock is right, when a schedule begins.
@@ -183,8 +183,8 @@ impl World {
     }
 
     pub(super) fn tick(&mut self, me: usize) {
-        let (now, memory) = (self.now(me), Memory { used: self.pressure, leaving: 0, limit: 100 });
-        let actions = self.processes[me].lane.tick(now, memory);
+        let now = self.now(me);
+        let actions = self.processes[me].lane.tick(now, self.pressure);
         self.perform(me, actions);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::log::HOUR;
 use super::mix::{TROUBLES, Trouble};
 use super::process::{Process, Told};
-use super::world::World;
+use super::world::{NO_PRESSURE, World};
 use crate::core::Event;
 
 /// The kinds of work of one process.
@@ -118,7 +118,10 @@ impl World {
             Trouble::Expire => self.expire_offsets(),
             Trouble::Registry => self.registry_down = !self.registry_down,
             Trouble::LateKnown => self.late_is_known = true,
-            Trouble::Pressure => self.pressure = [0, 75, 90][self.draw.below(3)],
+            Trouble::Pressure => {
+                self.pressure.used = [0, 75, 90][self.draw.below(3)];
+                self.pressure.leaving = if self.draw.one_in(2) { 0 } else { 20.min(self.pressure.used) };
+            }
             Trouble::Refresh => self.refresh(),
             Trouble::Grow => self.grow(),
             Trouble::Spoil if !self.store.flying.is_empty() => {
@@ -178,7 +181,7 @@ impl World {
     fn heal(&mut self) {
         self.note("healed".to_owned());
         self.mix.heal();
-        (self.registry_down, self.pressure) = (false, 0);
+        (self.registry_down, self.pressure) = (false, NO_PRESSURE);
         (0..self.processes.len()).for_each(|me| self.thaw(me));
         self.run_dry();
         if self.fault.is_some() {

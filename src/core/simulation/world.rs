@@ -13,8 +13,12 @@ use super::offsets::{Committed, Request};
 use super::process::{Process, Told};
 use super::seen::Seen;
 use super::store::Store;
+use crate::core::Memory;
 use crate::core::intent::Metadata;
 use crate::types::{Offset, TopicPartition};
+
+/// Of 100.
+pub(super) const NO_PRESSURE: Memory = Memory { used: 0, leaving: 0, limit: 100 };
 
 pub(super) struct World {
     pub(super) draw: Draw,
@@ -36,8 +40,8 @@ pub(super) struct World {
     pub(super) registry_down: bool,
     pub(super) late_is_known: bool,
     pub(super) processes: Vec<Process>,
-    /// Memory in use, in per cent.
-    pub(super) pressure: usize,
+    /// In per cent.
+    pub(super) pressure: Memory,
     /// Partitions to which something happened that nobody can make good.
     pub(super) disturbed: Vec<bool>,
     /// Partitions that were read again from an earlier offset on, since their logs became shorter.
@@ -74,7 +78,7 @@ impl World {
             registry_down: false,
             late_is_known: false,
             processes: Vec::new(),
-            pressure: 0,
+            pressure: NO_PRESSURE,
             disturbed: vec![false; partitions],
             went_back: vec![false; partitions],
             spoiled: vec![false; partitions],

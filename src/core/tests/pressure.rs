@@ -44,7 +44,10 @@ fn given_85_per_cent_in_use_then_nothing_is_taken_until_less_than_60_are_and_it_
 
     assert_eq!(using(&mut rig, 86), []);
     assert_eq!(rig.pass(Duration::from_millis(999)), []);
-    assert_eq!(rig.pass(Duration::from_millis(1)), [Action::Pause(p(0)), Action::Pause(p(1))]);
+    // Until the pause is asked for, nothing is taken off the client.
+    rig.now.monotonic += Duration::from_millis(1);
+    assert!(rig.lane.hesitates(rig.now));
+    assert_eq!(rig.tick(), [Action::Pause(p(0)), Action::Pause(p(1))]);
     // What was fetched before the pause is taken off the client, and put aside.
     assert!(!rig.lane.takes(&p(0)) && !rig.lane.hesitates(rig.now));
     assert_eq!(using(&mut rig, 59), [Action::Resume(p(0)), Action::Resume(p(1))]);
@@ -68,11 +71,44 @@ fn given_little_memory_of_which_nothing_leaves_then_what_is_open_grows_until_it_
 }
 
 #[test]
+fn given_little_memory_and_what_leaves_is_stuck_then_the_others_go_on_without_it() {
+    let mut rig = Rig::filling(&[p(0), p(1)]);
+    rig.take_run(&p(0), Run { records: 1, memory: 50, ..Run::default() });
+    rig.take_run(&p(1), Run { records: 1, memory: 10, ..Run::default() });
+    assert_eq!(with_leaving(&mut rig, 86, 26), []);
+    rig.pass(Duration::from_secs(5));
+    assert_eq!(with_leaving(&mut rig, 70, 10), [], "it moves");
+    assert_eq!(rig.pass(Duration::from_millis(9_999)), []);
+    assert!(!rig.lane.takes(&p(0)));
+    assert_eq!(rig.pass(Duration::from_millis(1)), [Action::Resume(p(0)), Action::Resume(p(1))]);
+    assert!(rig.lane.takes(&p(0)));
+}
+
+#[test]
+fn given_memory_full_of_what_is_stuck_then_one_batch_is_sealed_each_10_s_and_nothing_is_taken() {
+    let mut rig = Rig::filling(&[p(0), p(1)]);
+    for partition in [p(0), p(1)] {
+        rig.take_run(&partition, Run { records: 1, memory: 10, ..Run::default() });
+    }
+    assert_eq!(with_leaving(&mut rig, 90, 70), []);
+    let seals =
+        |actions: Vec<Action>| actions.iter().filter(|action| matches!(action, Action::Seal { .. })).count();
+    assert_eq!(seals(rig.pass(Duration::from_secs(10))), 1);
+    assert_eq!(seals(with_leaving(&mut rig, 90, 80)), 0, "it has just moved");
+    assert_eq!(seals(rig.pass(Duration::from_secs(10))), 1);
+    assert_eq!(seals(with_leaving(&mut rig, 90, 90)), 0);
+    rig.pass(Duration::from_secs(10));
+    assert!(!rig.lane.takes(&p(0)) && !rig.lane.takes(&p(1)));
+}
+
+#[test]
 fn given_an_open_batch_when_there_is_no_memory_then_it_is_not_idle() {
     let mut rig = Rig::filling(&[p(0)]);
     rig.take_run(&p(0), Run { records: 1, memory: 1, ..Run::default() });
-    assert_eq!(with_leaving(&mut rig, 86, 20), []);
-    rig.pass(MAX_IDLE);
+    for leaving in 20..40 {
+        with_leaving(&mut rig, 86, leaving);
+        rig.pass(MAX_IDLE / 20);
+    }
     memory(&mut rig, 59);
     assert!(rig.lane.takes(&p(0)));
     assert!(matches!(rig.pass(MAX_IDLE).as_slice(), [Action::Seal { reason: SealReason::Idle, .. }]));

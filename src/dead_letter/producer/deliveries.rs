@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::spawn_blocking;
 
 /// How often acknowledgements are looked for while letters are on their way.
 const BUSY: Duration = Duration::from_millis(5);
@@ -33,11 +33,10 @@ pub(super) struct Message<'a> {
     pub(super) headers: OwnedHeaders,
 }
 
-/// A producer, and the task that polls it.
+/// A producer, which a task polls for as long as it is there.
 pub(super) struct Deliveries {
     producer: Arc<BaseProducer<LastError>>,
     sent: Arc<Notify>,
-    polling: AbortHandle,
 }
 
 impl Deliveries {
@@ -48,8 +47,8 @@ impl Deliveries {
     pub(super) fn open(config: &ClientConfig, last_error: LastError) -> Result<Self, KafkaError> {
         let producer = Arc::new(config.create_with_context(last_error)?);
         let sent = Arc::new(Notify::new());
-        let polling = tokio::spawn(keep_polling(Arc::clone(&producer), Arc::clone(&sent)));
-        Ok(Self { producer, sent, polling: polling.abort_handle() })
+        drop(tokio::spawn(keep_polling(Arc::clone(&producer), Arc::clone(&sent))));
+        Ok(Self { producer, sent })
     }
 
     /// Whether the client takes this configuration.
@@ -92,7 +91,7 @@ impl Deliveries {
 
 impl Drop for Deliveries {
     fn drop(&mut self) {
-        self.polling.abort();
+        self.sent.notify_one();
     }
 }
 
@@ -102,8 +101,9 @@ impl fmt::Debug for Deliveries {
     }
 }
 
+/// Polls until nobody else has the producer, and lets it end where that may block.
 async fn keep_polling(producer: Arc<BaseProducer<LastError>>, sent: Arc<Notify>) {
-    loop {
+    while Arc::strong_count(&producer) > 1 {
         // Each poll brings one event, which may be thousands of acknowledgements.
         let mut before = None;
         while before != Some(producer.in_flight_count()) {
@@ -117,6 +117,7 @@ async fn keep_polling(producer: Arc<BaseProducer<LastError>>, sent: Arc<Notify>)
             drop(tokio::time::timeout(IDLE, sent.notified()).await);
         }
     }
+    drop(spawn_blocking(move || drop(producer)));
 }
 
 /// The last error of a connection: why a letter has timed out. Cloning shares it.

@@ -1,0 +1,64 @@
+//! What a lane publishes of itself once a second, and the memory that it counts besides its batches.
+
+use std::time::Duration;
+
+use super::Lane;
+use crate::config::{Assignment, Config, GroupProtocol};
+use crate::core::{Event, SEAL_ABOVE};
+use crate::source::Record;
+use crate::source::consumer::Source;
+
+/// How often positions are looked at and the lane's state is published.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+impl Lane<'_> {
+    /// Counts what the lane takes besides its batches.
+    pub(super) fn account(&mut self) {
+        let stashed = self.held.values().flat_map(|held| &held.stash);
+        let stashed: usize = stashed.map(|record| record.value().map_or(0, <[u8]>::len)).sum();
+        let fetches = Source::fetch_reserve(&self.shared.config);
+        self.reserve.set(fetches + self.compressor.memory() + stashed);
+    }
+
+    /// Publishes how far everything is durable, and tells the core of positions behind the last record.
+    pub(super) fn report(&mut self) {
+        let now = self.shared.clock.monotonic();
+        if now < self.report_at {
+            return;
+        }
+        self.report_at = now + REPORT_EVERY;
+        self.account();
+        self.source.keep_forwarding();
+        if now >= self.trouble_until {
+            self.trouble.clear();
+        }
+        for (partition, position) in self.source.positions() {
+            if self.fetching.is_stale(&partition) || self.core.is_read_to(&partition, position) {
+                continue;
+            }
+            self.tell_log_end(&partition);
+            if self.held.get(&partition).is_none_or(|held| held.stash.is_empty()) {
+                self.handle(Event::Position { partition, position });
+            }
+        }
+        let mut durables: Vec<_> = self.core.durables().collect();
+        for durable in &mut durables {
+            let held = self.held.get(&durable.partition);
+            let next = held.and_then(|held| held.stash.front().and_then(Record::timestamp).or(held.next));
+            durable.oldest = durable.oldest.or(next);
+        }
+        self.status.partitions(durables);
+    }
+}
+
+/// What the open batches of one lane may come to, in bytes, before partitions that lag take turns. The eager protocol knows
+/// whole assignments only: to stop fetching one partition would begin all others anew.
+pub(super) fn share(config: &Config, compressor: usize) -> usize {
+    let eager = config.group.protocol == GroupProtocol::Classic
+        && config.group.assignment != Assignment::CooperativeSticky;
+    if eager {
+        return usize::MAX;
+    }
+    let all = config.memory_budget / SEAL_ABOVE.1 * SEAL_ABOVE.0;
+    (all / config.lanes).saturating_sub(Source::fetch_reserve(config) + compressor)
+}
