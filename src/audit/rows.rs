@@ -114,11 +114,11 @@ impl RowReader {
     }
 }
 
-/// The most bytes that a block of the file can have: a full one, overshot by the longest record.
+/// The most bytes that a block of the file can have: a full one's, or the longest record's.
 fn longest_block(header: &FileHeader) -> usize {
     let layout = header.promise.intent.as_ref().map(|intent| &intent.layout);
     let record = layout.map_or(LONGEST_RECORD, |layout| layout.max_record_bytes.min(LONGEST_RECORD));
-    BLOCK_BYTES + usize::try_from(record).unwrap_or(usize::MAX / 2)
+    BLOCK_BYTES.max(usize::try_from(record).unwrap_or(usize::MAX))
 }
 
 /// The rows so far.

@@ -36,14 +36,12 @@ use super::codec::{Codec, Compressor};
 use crate::sink::{Body, Digest};
 use segments::{Segments, allocated};
 
-/// A block is closed as soon as it has this many uncompressed bytes. Datums are never split over blocks, so that a
-/// block is longer by what its last datum needs.
+/// A block is closed before it would have more uncompressed bytes than this. Datums are never split over blocks: one that is
+/// longer is a block of its own.
 pub const BLOCK_BYTES: usize = 64 * 1024;
 
 /// What a block's buffer begins with; it doubles from here to [`BLOCK_BYTES`].
 const FIRST_BUFFER: usize = 1024;
-/// A buffer that a large datum made longer than this is given back after its block.
-const LONGEST_BUFFER: usize = 2 * BLOCK_BYTES;
 
 /// The length of a sync marker, in bytes.
 pub(crate) const MARKER_LEN: usize = 16;
@@ -92,7 +90,7 @@ impl OpenFile {
         self.counts = true;
     }
 
-    /// Appends one datum; compresses the current block when that is full.
+    /// Appends one datum; compresses the current block when that is full, or hasn't the room.
     pub fn append(&mut self, datum: &[u8], compressor: &mut Compressor) {
         self.append_in_blocks(datum, BLOCK_BYTES, compressor);
     }
@@ -104,6 +102,9 @@ impl OpenFile {
         self.digest.add(datum);
         if self.counts {
             return;
+        }
+        if self.block_rows > 0 && self.block.len() + datum.len() > block_bytes {
+            self.finish_block(compressor);
         }
         self.make_room(datum.len(), block_bytes);
         self.block.extend_from_slice(datum);
@@ -198,22 +199,31 @@ impl OpenFile {
 
     /// Compresses the current block behind the others, framed: count, byte size, bytes, room for the marker.
     fn finish_block(&mut self, compressor: &mut Compressor) {
-        let compressed = compressor.compress(&self.block);
         let mut framing = Vec::with_capacity(20);
         put_long(&mut framing, self.block_rows);
-        put_long(&mut framing, compressed.len() as u64);
-        self.blocks.expect(framing.len() + compressed.len() + MARKER_LEN);
-        self.blocks.write(&framing);
-        self.blocks.write(compressed);
+        if compressor.codec() == Codec::Null && self.block.len() >= self.block.capacity() / 8 * 7 {
+            // The buffer becomes a part of the file as it is.
+            put_long(&mut framing, self.block.len() as u64);
+            self.blocks.expect_exactly(framing.len());
+            self.blocks.write(&framing);
+            let next = Vec::with_capacity(self.block.capacity());
+            self.blocks.adopt(std::mem::replace(&mut self.block, next));
+            self.blocks.expect_exactly(MARKER_LEN + framing.len());
+        } else {
+            let compressed = compressor.compress(&self.block);
+            put_long(&mut framing, compressed.len() as u64);
+            self.blocks.expect(framing.len() + compressed.len() + MARKER_LEN);
+            self.blocks.write(&framing);
+            self.blocks.write(compressed);
+            compressor.trim();
+            self.block.clear();
+        }
         self.markers.push(self.blocks.len());
         self.blocks.write(&[0; MARKER_LEN]);
         self.codec = Some(compressor.codec());
-        compressor.trim();
         self.block_rows = 0;
-        if self.block.capacity() > LONGEST_BUFFER {
+        if self.block.capacity() > BLOCK_BYTES {
             self.block = Vec::new();
-        } else {
-            self.block.clear();
         }
     }
 }
