@@ -199,31 +199,23 @@ impl OpenFile {
 
     /// Compresses the current block behind the others, framed: count, byte size, bytes, room for the marker.
     fn finish_block(&mut self, compressor: &mut Compressor) {
+        // Without a codec too, the block is copied: to write rows into memory that isn't in the cache costs more.
+        let compressed = compressor.compress(&self.block);
         let mut framing = Vec::with_capacity(20);
         put_long(&mut framing, self.block_rows);
-        if compressor.codec() == Codec::Null && self.block.len() >= self.block.capacity() / 8 * 7 {
-            // The buffer becomes a part of the file as it is.
-            put_long(&mut framing, self.block.len() as u64);
-            self.blocks.expect_exactly(framing.len());
-            self.blocks.write(&framing);
-            let next = Vec::with_capacity(self.block.capacity());
-            self.blocks.adopt(std::mem::replace(&mut self.block, next));
-            self.blocks.expect_exactly(MARKER_LEN + framing.len());
-        } else {
-            let compressed = compressor.compress(&self.block);
-            put_long(&mut framing, compressed.len() as u64);
-            self.blocks.expect(framing.len() + compressed.len() + MARKER_LEN);
-            self.blocks.write(&framing);
-            self.blocks.write(compressed);
-            compressor.trim();
-            self.block.clear();
-        }
+        put_long(&mut framing, compressed.len() as u64);
+        self.blocks.expect(framing.len() + compressed.len() + MARKER_LEN);
+        self.blocks.write(&framing);
+        self.blocks.write(compressed);
         self.markers.push(self.blocks.len());
         self.blocks.write(&[0; MARKER_LEN]);
         self.codec = Some(compressor.codec());
+        compressor.trim();
         self.block_rows = 0;
         if self.block.capacity() > BLOCK_BYTES {
             self.block = Vec::new();
+        } else {
+            self.block.clear();
         }
     }
 }

@@ -49,7 +49,7 @@ const TAKE: usize = 2_000;
 /// How long a turn waits for records when there is nothing else to do …
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// … and when there hasn't been for a while.
-const CALM_WAIT: Duration = Duration::from_millis(100);
+const CALM_WAIT: Duration = Duration::from_millis(200);
 /// How long that while is.
 const CALM_AFTER: Duration = Duration::from_secs(1);
 /// How long one turn may place records: that can be slow under a codec that is.

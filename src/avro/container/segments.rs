@@ -9,16 +9,15 @@ use bytes::Bytes;
 const LARGEST: usize = 256 * 1024;
 const SMALLEST: usize = 64;
 
-/// A sequence of bytes in segments.
+/// A sequence of bytes in segments, each of them full but the last.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     segments: Vec<Vec<u8>>,
     len: u64,
     /// The capacities of all segments together.
     held: usize,
-    /// What the next segment is to have room for, and whether for no more.
+    /// What the next segment is to have room for.
     expected: usize,
-    exactly: bool,
 }
 
 impl Segments {
@@ -33,24 +32,10 @@ impl Segments {
 
     /// Says that `bytes` are about to be written, in one or several calls.
     pub(super) fn expect(&mut self, bytes: usize) {
-        self.exactly = false;
         let free = self.segments.last().map_or(0, |last| last.capacity() - last.len());
         if let Some(more @ 1..) = bytes.checked_sub(free) {
             self.expected = more;
         }
-    }
-
-    /// Says that `bytes` are about to be written, and nothing soon thereafter.
-    pub(super) fn expect_exactly(&mut self, bytes: usize) {
-        self.expect(bytes);
-        self.exactly = true;
-    }
-
-    /// Appends `piece`, without copying it.
-    pub(super) fn adopt(&mut self, piece: Vec<u8>) {
-        self.len += piece.len() as u64;
-        self.held += piece.capacity();
-        self.segments.push(piece);
     }
 
     /// Appends `bytes`, over as many segments as that takes.
@@ -87,15 +72,14 @@ impl Segments {
         }
     }
 
-    /// The segments, without copying them; spare capacity stays with them.
+    /// The segments, without copying them; spare capacity of the last one stays with it.
     pub(super) fn into_pieces(self) -> impl Iterator<Item = Bytes> {
         self.segments.into_iter().map(Bytes::from)
     }
 
     fn segment_with_room(&mut self) -> &mut Vec<u8> {
         if self.segments.last().is_none_or(|last| last.len() == last.capacity()) {
-            let ahead = if std::mem::take(&mut self.exactly) { 0 } else { self.held / 4 };
-            let room = std::mem::take(&mut self.expected).max(ahead).clamp(SMALLEST, LARGEST);
+            let room = std::mem::take(&mut self.expected).max(self.held / 4).clamp(SMALLEST, LARGEST);
             let segment = Vec::with_capacity(allocated(room));
             self.held += segment.capacity();
             self.segments.push(segment);
@@ -156,21 +140,13 @@ mod tests {
     proptest! {
         #[test]
         fn given_any_writes_and_overwrites_then_the_bytes_are_those_of_a_plain_vector(
-            writes in prop::collection::vec((0..9000_usize, any::<u8>(), 0..4_u8), 0..30),
+            writes in prop::collection::vec((0..9000_usize, any::<u8>()), 0..30),
             gap in 16..700_usize,
         ) {
             let mut segments = Segments::default();
             let mut plain = Vec::new();
-            for (len, byte, how) in writes {
-                match how {
-                    0 => segments.adopt(vec![byte; len]),
-                    1 => segments.expect_exactly(len),
-                    2 => segments.expect(len),
-                    _ => {}
-                }
-                if how > 0 {
-                    segments.write(&vec![byte; len]);
-                }
+            for (len, byte) in writes {
+                segments.write(&vec![byte; len]);
                 plain.extend(vec![byte; len]);
                 prop_assert_eq!(segments.len(), plain.len() as u64);
             }
