@@ -29,16 +29,32 @@ FEW = [
 ]
 
 
-def cells(quick):
-    if quick:
+def cells(options):
+    if options["quick"]:
         return FEW
     # What shares a topic stands together, so that a topic is there only while it is needed.
     topics = itertools.product(REPETITIVE, PARTITIONS, SCHEMAS, HOURS)
-    return [
+    every = [
         (budget, hours, partitions, schemas, repetitive, lanes)
         for repetitive, partitions, schemas, hours in topics
         for budget, lanes in itertools.product(BUDGETS, LANES)
     ]
+    return in_pairs(every) if options["pairs"] else every
+
+
+def in_pairs(every):
+    """Few of the cells, in which each two values that can stand beside each other do; with the worst first."""
+    chosen, left = [], set().union(*map(pairs, every))
+    best = FEW[-1]
+    while left:
+        chosen.append(best)
+        left -= pairs(best)
+        best = max(every, key=lambda cell: len(pairs(cell) & left))
+    return sorted(chosen, key=every.index)
+
+
+def pairs(cell):
+    return set(itertools.combinations(enumerate(cell), 2))
 
 
 def kind_of(bench, hours, partitions, schemas, repetitive):
@@ -51,7 +67,7 @@ def kind_of(bench, hours, partitions, schemas, repetitive):
 def matrix(bench):
     rounds = bench.options["repeat"] or 1
     last = None
-    for budget, hours, partitions, schemas, repetitive, lanes in cells(bench.options["quick"]):
+    for budget, hours, partitions, schemas, repetitive, lanes in cells(bench.options):
         kind = kind_of(bench, hours, partitions, schemas, repetitive)
         compressed = "20:1 zstd" if repetitive else "uncompressed"
         title = f"{budget} MiB; {hours} h; partitions {partitions}; schemas {schemas}; {compressed}; lanes {lanes}"
