@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chrono::DateTime;
 use clap::{Args, Parser, Subcommand};
 
 use crate::core::layout::Hour;
+use crate::types::{Offset, UnixMillis};
 
 /// Shown under the help of every command.
 const EXIT_CODES: &str = "\
@@ -37,6 +39,14 @@ Exit codes:
   1  nothing was changed: no batch is promised there, the group has members, or it was not confirmed
   2  the configuration or the command line is wrong
   4  Kafka, the registry or the store could not be asked; run it again to see where it stands";
+
+/// Shown under the help of the commands on dead letters.
+const DEADLETTERS_EXIT_CODES: &str = "\
+Exit codes:
+  0  shown, be it that there are none
+  1  there is no such dead letter
+  2  the configuration or the command line is wrong
+  4  Kafka could not be asked";
 
 /// Kafka to hourly Avro files on S3
 ///
@@ -82,6 +92,92 @@ pub enum Command {
         #[command(subcommand)]
         command: IntentsCommand,
     },
+    /// Look at the records that couldn't be stored
+    ///
+    /// They lie in the topic `_dead_letter_queue_<name>`, each with its original bytes and what is wrong with it. Uses the
+    /// same settings as `valve run`.
+    #[command(after_help = DEADLETTERS_EXIT_CODES)]
+    Deadletters {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeadlettersCommand,
+    },
+}
+
+/// What can be done with dead letters.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DeadlettersCommand {
+    /// Count the dead letters by reason, topic and schema
+    #[command(after_help = DEADLETTERS_EXIT_CODES)]
+    List(DeadlettersListArgs),
+    /// Show one dead letter: what is wrong with the record, and the record, decoded where that can be done
+    #[command(after_help = DEADLETTERS_EXIT_CODES)]
+    Show(DeadlettersShowArgs),
+}
+
+/// Which dead letters are meant.
+#[derive(Args, Clone, Debug)]
+pub struct LetterFilterArgs {
+    /// Only this reason, such as `invalid_datum`; may be given several times [otherwise all]
+    #[arg(long = "reason", value_name = "CODE")]
+    pub reasons: Vec<String>,
+    /// Only records of this topic; may be given several times [otherwise all]
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Only records of this schema; may be given several times [otherwise all]
+    #[arg(long = "schema", value_name = "ID")]
+    pub schemas: Vec<u32>,
+    /// Only those dead-lettered at this time or later, such as 2026-11-23T07:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<UnixMillis>,
+    /// Only those dead-lettered before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<UnixMillis>,
+    /// Only those dead-lettered so often at least, replays included: 2 for what failed again
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_attempts: u32,
+}
+
+/// The arguments of `valve deadletters list`.
+#[derive(Args, Clone, Debug)]
+pub struct DeadlettersListArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Which are meant.
+    #[command(flatten)]
+    pub filter: LetterFilterArgs,
+    /// Print each dead letter as a line of JSON, without its record's bytes
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `valve deadletters show`.
+#[derive(Args, Clone, Debug)]
+pub struct DeadlettersShowArgs {
+    /// Where it lies in the dead-letter topic, as `list` says: partition/offset, such as 0/17
+    #[arg(value_name = "PARTITION/OFFSET", value_parser = place)]
+    pub place: (i32, Offset),
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the message as it is: JSON, with the record's bytes in base64
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn time(text: &str) -> Result<UnixMillis, String> {
+    let at = DateTime::parse_from_rfc3339(text);
+    at.map(|at| UnixMillis(at.timestamp_millis()))
+        .map_err(|error| format!("no time such as 2026-11-23T07:00:00Z: {error}"))
+}
+
+fn place(text: &str) -> Result<(i32, Offset), String> {
+    let parsed = text.split_once('/').and_then(|(partition, offset)| {
+        let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
+        (partition >= 0 && offset >= 0).then_some((partition, Offset(offset)))
+    });
+    parsed.ok_or_else(|| "no partition and offset such as 0/17".to_owned())
 }
 
 /// What can be done with intents.
@@ -224,6 +320,27 @@ mod tests {
     }
 
     #[test]
+    fn given_deadletters_with_all_arguments_then_they_arrive() {
+        let line = "valve deadletters list --reason a --topic b --topic c --schema 7 --since 1970-01-01T00:00:01+00:00 \
+                    --until 1970-01-01T00:00:02Z --min-attempts 2 --json";
+        let Ok(Command::Deadletters { command: DeadlettersCommand::List(list) }) = parse(line) else {
+            panic!("not list")
+        };
+        let LetterFilterArgs { reasons, topics, schemas, since, until, min_attempts } = list.filter;
+        assert_eq!(
+            (reasons.join(""), topics.join(""), schemas, list.json),
+            ("a".into(), "bc".into(), vec![7], true)
+        );
+        assert_eq!((since, until, min_attempts), (Some(UnixMillis(1_000)), Some(UnixMillis(2_000)), 2));
+        let Ok(Command::Deadletters { command: DeadlettersCommand::Show(show) }) =
+            parse("valve deadletters show 3/17")
+        else {
+            panic!("not show")
+        };
+        assert_eq!(show.place, (3, Offset(17)));
+    }
+
+    #[test]
     fn given_a_wrong_command_line_then_the_exit_code_is_2() {
         for line in [
             "valve",
@@ -233,6 +350,10 @@ mod tests {
             "valve demo --http here",
             "valve audit --from 2026-11-23T07",
             "valve audit --from 2026-11-23 --to 2026-11-24",
+            "valve deadletters",
+            "valve deadletters list --since yesterday",
+            "valve deadletters show 17",
+            "valve deadletters show 0/-1",
         ] {
             assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line:?}");
         }

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             Command::Run(args) => commands::run(args).await,
             Command::Demo(args) => commands::demo(args).await,
             Command::Audit(args) => commands::audit(args).await,
+            Command::Deadletters { command } => commands::deadletters(command).await,
             Command::Intents { command } => commands::intents(command).await,
         }
     });

@@ -15,6 +15,7 @@ use crate::core::batch::{BatchId, FileOutcome};
 use crate::core::intent::{Layout, Place};
 use crate::core::layout::{DEFAULT_KEY, Granularity, Hour, NullPolicy};
 use crate::dead_letter::Reason;
+use crate::dead_letter::replayed::Attempts;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
 fn batch(budget: &Budget, codec: Codec) -> Batch {
@@ -52,6 +53,7 @@ fn letter(len: usize, headers: usize) -> DeadLetter {
         schema_id: None,
         reason: Reason::ALL[len % Reason::ALL.len()],
         exception: "it is bad".to_owned(),
+        attempts: Attempts::FIRST,
     }
 }
 

@@ -1,6 +1,8 @@
 //! One record's fate: a row in a file, a dead letter, or skipped. A function of the record, its schema and the batch's
 //! intent, of nothing else: an outage is not a decision.
 
+use std::ffi::CStr;
+
 use bytes::Bytes;
 
 use super::Batch;
@@ -9,6 +11,7 @@ use crate::avro::codec::Compressor;
 use crate::avro::wire;
 use crate::core::batch::SealReason;
 use crate::core::layout::{Hour, NullPolicy};
+use crate::dead_letter::replayed::{self, Attempts};
 use crate::dead_letter::{DeadLetter, Reason, bounded};
 use crate::source::Record;
 use crate::types::{SchemaId, TopicPartition};
@@ -31,7 +34,14 @@ pub(crate) struct Placer<'a> {
     /// Compiled for the batch's terms.
     pub(crate) schemas: &'a mut Schemas,
     pub(crate) compressor: &'a mut Compressor,
+    /// The valve's name.
+    pub(crate) valve: &'a str,
 }
+
+/// Where newer serializers put a schema's GUID, when they are told to.
+const GUID_HEADER: &CStr = c"__value_schema_id";
+/// [`replayed::FOR`], as the client wants it.
+const FOR_HEADER: &CStr = c"valve-replay-for";
 
 impl Placer<'_> {
     /// Places `record` in `batch`.
@@ -41,8 +51,15 @@ impl Placer<'_> {
         partition: &TopicPartition,
         batch: &mut Batch,
     ) -> Placed {
+        if replayed::is_for_another(record.header(FOR_HEADER), self.valve) {
+            batch.skip();
+            return Placed::Done;
+        }
+        let valve = self.valve;
         let bad = |batch: &mut Batch, reason, exception, schema_id| {
-            batch.add_dead_letter(dead_letter(record, partition, reason, exception, schema_id));
+            let (reason, exception) = look_for_guid(record, reason, exception);
+            let letter = dead_letter(record, partition, reason, exception, schema_id);
+            batch.add_dead_letter(with_attempts(letter, valve));
             Placed::Done
         };
         let Some(value) = record.value() else {
@@ -124,5 +141,35 @@ fn dead_letter(
         schema_id,
         reason,
         exception: bounded(exception),
+        attempts: Attempts::FIRST,
+    }
+}
+
+fn with_attempts(mut letter: DeadLetter, valve: &str) -> DeadLetter {
+    letter.attempts = Attempts::take_off(&mut letter.headers, valve);
+    letter
+}
+
+/// Without its schema's id in the value, a record fails in any of these ways: what is wrong is that its GUID isn't understood.
+fn look_for_guid(record: &Record<'_>, reason: Reason, exception: String) -> (Reason, String) {
+    let may_be = matches!(reason, Reason::WireHeader | Reason::UnknownSchema | Reason::InvalidDatum);
+    let place = if !may_be {
+        None
+    } else if record.header(GUID_HEADER).is_some() {
+        Some("in the header __value_schema_id")
+    } else {
+        // The first byte is 1, 16 bytes are the GUID.
+        let value = record.value().unwrap_or_default();
+        (value.len() > 16 && value[0] == 1).then_some("behind a first byte of 1")
+    };
+    match place {
+        None => (reason, exception),
+        Some(place) => {
+            let exception = format!(
+                "its schema is named by a GUID {place}; valve reads ids behind a first byte of 0, as serializers write them by \
+                 default (as it is: {exception})"
+            );
+            (Reason::SchemaGuid, exception)
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod audit;
+mod deadletters;
 mod demo;
 mod failure;
 mod intents;
@@ -8,6 +9,7 @@ mod run;
 mod signals;
 
 pub use audit::audit;
+pub use deadletters::deadletters;
 pub use demo::demo;
 pub use intents::intents;
 pub use run::run;

@@ -8,11 +8,11 @@ use base64::Engine;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use super::replayed::rfc3339;
 use super::{DeadLetter, Reason};
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
@@ -51,6 +51,10 @@ pub struct Envelope {
     pub valve: String,
     /// What tells a repetition from another letter: see [`id`].
     pub id: String,
+    /// How often valve has dead-lettered the record, with this time: 1 unless it was replayed.
+    pub attempts: u32,
+    /// When it did for the first time, as `processed_at`.
+    pub first_failed_at: String,
 }
 
 /// One header of the original record.
@@ -90,7 +94,9 @@ impl Envelope {
             reason: letter.reason.code().to_owned(),
             schema_id: letter.schema_id,
             valve: env!("CARGO_PKG_VERSION").to_owned(),
-            id: id(processed_by, &letter.source, letter.offset).to_string(),
+            id: id(processed_by, &letter.source, letter.offset, letter.attempts.count).to_string(),
+            attempts: letter.attempts.count,
+            first_failed_at: rfc3339(letter.attempts.first_failed.unwrap_or(processed_at)),
         }
     }
 
@@ -115,18 +121,13 @@ impl Envelope {
     }
 }
 
-/// The id of the letter that the valve `processed_by` makes of the record at `offset` of `source`: a UUID version 5
-/// of nothing else, so a batch that is made again sends the same id.
+/// The id of the letter that the valve `processed_by` makes of the record at `offset` of `source`, at this attempt: a UUID
+/// version 5 of nothing else, so a batch that is made again sends the same id.
 #[must_use]
-pub fn id(processed_by: &str, source: &TopicPartition, offset: Offset) -> Uuid {
+pub fn id(processed_by: &str, source: &TopicPartition, offset: Offset, attempt: u32) -> Uuid {
     // Neither names of topics nor of consumer groups hold line breaks.
-    let name = format!("{processed_by}\n{}\n{}\n{offset}", source.topic, source.partition);
+    let name = format!("{processed_by}\n{}\n{}\n{offset}\n{attempt}", source.topic, source.partition);
     Uuid::new_v5(&ID_NAMESPACE, name.as_bytes())
-}
-
-/// `time` with milliseconds and a `Z`; beyond the years that a date can have, 1970.
-fn rfc3339(time: UnixMillis) -> String {
-    DateTime::from_timestamp_millis(time.0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Bytes that are written as text in base64 (RFC 4648, section 4, with padding).
@@ -162,6 +163,8 @@ impl Visitor<'_> for Base64Visitor {
 /// A letter for tests, from the partition `orders[3]`.
 #[cfg(test)]
 pub(crate) fn letter_at(offset: i64) -> DeadLetter {
+    use super::replayed::Attempts;
+
     DeadLetter {
         source: TopicPartition::new("orders", 3),
         offset: Offset(offset),
@@ -172,6 +175,7 @@ pub(crate) fn letter_at(offset: i64) -> DeadLetter {
         schema_id: None,
         reason: Reason::WireHeader,
         exception: "the first byte is 1, not 0".to_owned(),
+        attempts: Attempts::FIRST,
     }
 }
 
@@ -186,7 +190,7 @@ mod tests {
     #[test]
     fn given_a_letter_then_its_json_is_as_documented() {
         let json = String::from_utf8(Envelope::new(&letter_at(17), "archive", NOW).to_json()).expect("text");
-        let id = id("archive", &TopicPartition::new("orders", 3), Offset(17));
+        let id = id("archive", &TopicPartition::new("orders", 3), Offset(17), 1);
         let version = env!("CARGO_PKG_VERSION");
         let expected = [
             r#"{"processed_at":"2025-11-21T12:00:00.007Z","processed_by":"archive","#,
@@ -194,7 +198,8 @@ mod tests {
             r#""timestamp":1700000000123,"partition":3,"offset":17,"key":"Y3VzdG9tZXItNw==","#,
             r#""headers":[{"name":"trace","value":"/wA="},{"name":"flag","value":null}],"#,
             r#""reason":"wire_header","schema_id":null,"#,
-            &format!(r#""valve":"{version}","id":"{id}"}}"#),
+            &format!(r#""valve":"{version}","id":"{id}","attempts":1,"#),
+            r#""first_failed_at":"2025-11-21T12:00:00.007Z"}"#,
         ];
         assert_eq!(json, expected.concat());
     }
@@ -217,7 +222,7 @@ mod tests {
     #[test]
     fn given_fields_and_a_reason_of_a_newer_version_then_the_letter_can_be_read() {
         let mut json = serde_json::to_value(Envelope::new(&letter_at(0), "archive", NOW)).expect("JSON");
-        json["attempts"] = 3.into();
+        json["colour"] = 3.into();
         json["reason"] = "solar_flare".into();
         let read = Envelope::from_json(json.to_string().as_bytes()).expect("reads");
         assert_eq!((read.reason(), read.reason.as_str()), (None, "solar_flare"));
@@ -232,17 +237,18 @@ mod tests {
 
     #[test]
     fn given_other_coordinates_then_the_id_is_another_and_for_the_same_it_is_the_same() {
-        let of = |valve, topic, partition, offset| {
-            id(valve, &TopicPartition::new(topic, partition), Offset(offset))
+        let of = |valve, topic, partition, offset, attempt| {
+            id(valve, &TopicPartition::new(topic, partition), Offset(offset), attempt)
         };
-        let one = of("archive", "orders", 1, 12);
-        assert_eq!(one, of("archive", "orders", 1, 12));
+        let one = of("archive", "orders", 1, 12, 1);
+        assert_eq!(one, of("archive", "orders", 1, 12, 1));
         assert_eq!(one.get_version_num(), 5);
         for other in [
-            of("tank", "orders", 1, 12),
-            of("archive", "orders1", 1, 12),
-            of("archive", "orders", 11, 2),
-            of("archive", "orders", 1, 13),
+            of("tank", "orders", 1, 12, 1),
+            of("archive", "orders1", 1, 12, 1),
+            of("archive", "orders", 11, 2, 1),
+            of("archive", "orders", 1, 13, 1),
+            of("archive", "orders", 1, 12, 2),
         ] {
             assert_ne!(one, other);
         }

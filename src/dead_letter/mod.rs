@@ -8,11 +8,14 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::replayed::Attempts;
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
 pub mod envelope;
+pub mod list;
 pub mod memory;
 pub mod producer;
+pub mod replayed;
 
 /// What a dead-letter topic's name begins with; the valve's name follows.
 pub const TOPIC_PREFIX: &str = "_dead_letter_queue_";
@@ -22,6 +25,8 @@ pub const TOPIC_PREFIX: &str = "_dead_letter_queue_";
 pub enum Reason {
     /// Shorter than five bytes, or its first byte isn't 0.
     WireHeader,
+    /// Its schema is named by a GUID, in a header or behind a first byte of 1, as newer serializers can be told to.
+    SchemaGuid,
     /// The registry insists that it doesn't know the schema id.
     UnknownSchema,
     /// The registry's schema is none that valve can store records of.
@@ -38,8 +43,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::WireHeader,
+        Self::SchemaGuid,
         Self::UnknownSchema,
         Self::UnusableSchema,
         Self::InvalidDatum,
@@ -59,6 +65,7 @@ impl Reason {
     pub fn code(self) -> &'static str {
         match self {
             Self::WireHeader => "wire_header",
+            Self::SchemaGuid => "schema_guid",
             Self::UnknownSchema => "unknown_schema",
             Self::UnusableSchema => "unusable_schema",
             Self::InvalidDatum => "invalid_datum",
@@ -112,7 +119,7 @@ pub struct DeadLetter {
     pub timestamp: Option<UnixMillis>,
     /// Its key.
     pub key: Option<Bytes>,
-    /// Its headers, in order.
+    /// Its own headers, in order, without those that a replay for this valve wrote.
     pub headers: Vec<(String, Option<Bytes>)>,
     /// Its value; `None` for a message without one.
     pub value: Option<Bytes>,
@@ -122,6 +129,8 @@ pub struct DeadLetter {
     pub reason: Reason,
     /// What is wrong, in a sentence with its details.
     pub exception: String,
+    /// How often it was dead-lettered, with this time.
+    pub attempts: Attempts,
 }
 
 impl DeadLetter {
@@ -204,6 +213,7 @@ mod tests {
                 schema_id: None,
                 reason: Reason::TooLarge,
                 exception,
+                attempts: Attempts::FIRST,
             };
             prop_assert_eq!(letter.size(), expected);
         }

@@ -184,6 +184,7 @@ impl<'s> Lane<'s> {
                 max_files: self.shared.config.batch.max_files,
                 schemas: &mut self.schemas,
                 compressor: &mut self.compressor,
+                valve: &self.shared.config.name,
             };
             let placed = place_run(&mut placer, partition, batch, record, records, filling);
             self.shared.status.consumed(&partition.topic, placed.run.records, placed.bytes);

@@ -5,6 +5,7 @@
 //! - `offsets`: what blocks (committed offsets, watermarks, topics), on a thread of its own.
 //! - `outsider`: commits of a process that is no member of the group.
 //! - `range`: one range of one partition, read outside of the group.
+//! - `topic`: a whole topic, read once.
 //! - `raw`: the only unsafe code of the crate.
 
 pub mod client;
@@ -15,6 +16,7 @@ pub(crate) mod offsets;
 pub(crate) mod outsider;
 pub(crate) mod range;
 mod raw;
+pub(crate) mod topic;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 

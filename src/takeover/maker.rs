@@ -188,7 +188,8 @@ impl Maker {
             return Ok(range.intent.end);
         }
         loop {
-            let mut placer = Placer { max_files: usize::MAX, schemas, compressor };
+            let valve = &self.publisher.config.name;
+            let mut placer = Placer { max_files: usize::MAX, schemas, compressor, valve };
             match placer.place(record, range.partition, batch) {
                 Placed::Done => return Ok(record.offset().next()),
                 Placed::Wait(id) => {

@@ -118,7 +118,7 @@ catalogue! { Counter COUNTERS:
     ROWS = counter("rows", Count, "Rows in the files of committed batches, by topic");
     FILES = counter("files", Count, "Files of committed batches, by topic");
     STORED_BYTES = counter("stored_bytes", Bytes, "Size of the files of committed batches, by topic");
-    SKIPPED = counter("skipped", Count, "Messages without a value that the policy skipped, by topic");
+    SKIPPED = counter("skipped", Count, "Messages without a value that the policy skipped, and records that were replayed for another valve, by topic");
     LOST_OFFSETS = counter("lost_offsets", Count, "Offsets that were gone before valve could read them, by topic");
     BATCHES = counter("batches", Count, "Batches sealed, by what sealed them");
     DEPENDENCY_TROUBLES = counter("dependency_troubles", Count,

@@ -8,13 +8,19 @@ use serde_json::{Value, json};
 use crate::event::{Event, SEVEN, orders};
 use crate::scene::Scene;
 use crate::stack::Stack;
-use crate::valve::Valve;
+use crate::valve::{Settings, Valve};
 use crate::{Test, tests};
 
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_wrong_magic_byte_then_it_is_a_dead_letter,
     given_an_empty_value_then_it_is_a_dead_letter,
     given_a_value_too_short_for_a_wire_header_then_it_is_a_dead_letter,
+    given_a_first_byte_of_1_and_a_guid_then_it_is_a_dead_letter,
+    given_a_schema_guid_in_a_header_then_it_is_a_dead_letter_with_that_header,
+    given_a_record_that_was_replayed_for_another_valve_then_it_is_passed_over_and_counted,
+    given_a_replayed_record_that_fails_again_then_its_letter_has_its_attempts_and_the_own_headers,
+    given_dead_letters_then_they_are_listed_by_reason_and_shown_with_their_bytes,
+    given_no_dead_letter_topic_then_list_says_that_there_are_none,
     given_a_truncated_datum_then_it_is_a_dead_letter,
     given_bytes_behind_the_datum_then_it_is_a_dead_letter,
     given_an_id_that_the_registry_doesnt_know_then_it_is_a_dead_letter,
@@ -90,9 +96,120 @@ fn other(scene: &mut Scene<'_>, fields: &str, value: Value) -> Bad {
 fn given_a_wrong_magic_byte_then_it_is_a_dead_letter(stack: &Stack) {
     becomes_a_dead_letter(stack, "wire_header", |scene| {
         let mut value = order(scene);
-        value[0] = 1;
+        value[0] = 2;
         Some(value)
     });
+}
+
+fn given_a_first_byte_of_1_and_a_guid_then_it_is_a_dead_letter(stack: &Stack) {
+    becomes_a_dead_letter(stack, "schema_guid", |scene| {
+        let datum = order(scene).split_off(5);
+        Some([&[1][..], &[0xab; 16], &datum].concat())
+    });
+}
+
+/// What valve makes of one value with headers, behind a good record: its letters.
+fn letters_of(
+    stack: &Stack,
+    headers: impl FnOnce(&Scene<'_>) -> Vec<(&'static str, String)>,
+) -> (Vec<Value>, Settings, String) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let good = scene.produce(&orders(&topic, 0..3, 1));
+    let headers = headers(&scene);
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut bad = order(&mut scene);
+    bad.pop();
+    scene.producer.produce_with_headers(&topic, Some(&bad), &headers);
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    scene.assert_stored(&good);
+    (scene.kafka.values(&scene.dead_letter_topic), scene.settings(), topic)
+}
+
+fn given_a_schema_guid_in_a_header_then_it_is_a_dead_letter_with_that_header(stack: &Stack) {
+    let (letters, ..) =
+        letters_of(stack, |_| vec![("__value_schema_id", "\u{1}0123456789abcdef".to_owned())]);
+    assert_eq!(letters[0]["reason"], "schema_guid");
+    assert_eq!(letters[0]["headers"][0]["name"], "__value_schema_id");
+}
+
+fn given_a_record_that_was_replayed_for_another_valve_then_it_is_passed_over_and_counted(stack: &Stack) {
+    let (letters, settings, topic) = letters_of(stack, |_| vec![("valve-replay-for", "another".to_owned())]);
+    assert_eq!(letters, [] as [Value; 0]);
+    let (code, report) = run(&settings, &["audit", "--json"]);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let record = &report["records"][0];
+    assert_eq!((code, &record["rows"], &record["skipped"]), (0, &3.into(), &1.into()), "{topic}: {report}");
+}
+
+fn given_a_replayed_record_that_fails_again_then_its_letter_has_its_attempts_and_the_own_headers(
+    stack: &Stack,
+) {
+    let (letters, settings, _) = letters_of(stack, |scene| {
+        vec![
+            ("trace", "abc".to_owned()),
+            ("valve-replay-for", scene.name.clone()),
+            ("valve-replay-attempts", "2".to_owned()),
+            ("valve-replay-first-failed", "2026-11-23T07:00:00.001Z".to_owned()),
+            ("valve-replay-letter", "9b7f".to_owned()),
+        ]
+    });
+    let letter = &letters[0];
+    assert_eq!((&letter["attempts"], &letter["reason"]), (&3.into(), &"invalid_datum".into()));
+    assert_eq!(letter["first_failed_at"], "2026-11-23T07:00:00.001Z");
+    assert_eq!(letter["headers"], json!([{"name": "trace", "value": BASE64.encode("abc")}]));
+    let (code, listed) = run(&settings, &["deadletters", "list", "--min-attempts", "3", "--json"]);
+    assert!(code == 0 && listed.lines().count() == 1, "{listed}");
+    let (_, listed) = run(&settings, &["deadletters", "list", "--min-attempts", "4"]);
+    assert_eq!(listed, "There are no such dead letters.\n");
+}
+
+/// Exit code and output (on both streams) of a command.
+fn run(settings: &Settings, arguments: &[&str]) -> (i32, String) {
+    let output = settings.command(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().expect("it ends by itself"), String::from_utf8(said).unwrap())
+}
+
+fn given_dead_letters_then_they_are_listed_by_reason_and_shown_with_their_bytes(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    for value in [b"short".as_slice(), b"\x1b[31m not Avro"] {
+        scene.producer.produce_raw(&topic, Some(value));
+    }
+    // Well-formed, and out of range: it can be decoded.
+    let mut event = Event::order(&topic, 1, 42, SEVEN);
+    event.value["at"] = json!(SEVEN * 1_000);
+    scene.produce(&[event]);
+    let settings = scene.settings();
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+
+    let (code, listed) = run(&settings, &["deadletters", "list"]);
+    assert!(code == 0 && listed.contains("3 dead letters."), "{listed}");
+    let line = listed.lines().find(|line| line.starts_with("wire_header")).unwrap();
+    assert!(line.contains(&topic) && line.split_whitespace().any(|cell| cell == "2"), "{listed}");
+
+    let (_, listed) = run(&settings, &["deadletters", "list", "--reason", "no_timestamp", "--json"]);
+    let letter: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&letter["reason"], &letter["topic"]), (&"no_timestamp".into(), &json!(topic)));
+    let (code, shown) = run(&settings, &["deadletters", "show", letter["place"].as_str().unwrap()]);
+    assert!(code == 0 && shown.contains("no_timestamp") && shown.contains(r#""id": 42"#), "{shown}");
+
+    let (_, shown) = run(&settings, &["deadletters", "show", "0/1"]);
+    assert!(shown.contains("Not decoded: ") && shown.contains("1b 5b 33 31 6d 20 6e 6f"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    let (code, said) = run(&settings, &["deadletters", "show", "0/99"]);
+    assert!(code == 1 && said.contains("0/99"), "{said}");
+}
+
+fn given_no_dead_letter_topic_then_list_says_that_there_are_none(stack: &Stack) {
+    let scene = Scene::without_dead_letter_topic(stack, 1);
+    let (code, listed) = run(&scene.settings(), &["deadletters", "list"]);
+    assert_eq!((code, listed.as_str()), (0, "There are no such dead letters.\n"));
 }
 
 fn given_an_empty_value_then_it_is_a_dead_letter(stack: &Stack) {

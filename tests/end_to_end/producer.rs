@@ -91,8 +91,20 @@ impl Producer {
 
     /// Produces a value as it is (or none) to partition 0.
     pub(crate) fn produce_raw(&mut self, topic: &str, value: Option<&[u8]>) -> Delivered {
+        self.produce_with_headers(topic, value, &[])
+    }
+
+    /// Likewise, with headers.
+    pub(crate) fn produce_with_headers(
+        &mut self,
+        topic: &str,
+        value: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> Delivered {
         let bytes = value.map(|value| BASE64.encode(value));
-        delivered(&self.obey(&[json!({"op": "raw", "topic": topic, "partition": 0, "bytes": bytes})])[0])
+        let instruction =
+            json!({"op": "raw", "topic": topic, "partition": 0, "bytes": bytes, "headers": headers});
+        delivered(&self.obey(&[instruction])[0])
     }
 
     /// Registers a schema; its id and version.

@@ -141,34 +141,50 @@ impl<'q> Record<'q> {
             .then_some(UnixMillis(timestamp))
     }
 
-    /// The headers, in order, copied. They are parsed by this call only.
+    /// The headers, in order, copied.
     pub(crate) fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
-        let mut found = Vec::new();
-        let mut headers = ptr::null_mut();
-        // SAFETY: the headers belong to the message and live as long; each name is a C string, each value a pointer
-        // with its length, which are copied at once.
-        unsafe {
-            let error = sys::rd_kafka_message_headers(self.message.as_ptr(), &raw mut headers);
-            if error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return found;
-            }
-            for index in 0.. {
-                let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+        let Some(headers) = self.parsed_headers() else { return Vec::new() };
+        let header = |index| {
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: the headers belong to the message and live as long; each name is a C string, each value a pointer
+            // with its length, which are copied at once.
+            unsafe {
                 let error = sys::rd_kafka_header_get_all(
-                    headers,
+                    headers.as_ptr(),
                     index,
                     &raw mut name,
                     &raw mut value,
                     &raw mut size,
                 );
-                if error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    break;
-                }
-                let name = CStr::from_ptr(name).to_string_lossy().into_owned();
-                found.push((name, bytes(value.cast_mut(), size).map(<[u8]>::to_vec)));
+                (error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| {
+                    let name = CStr::from_ptr(name).to_string_lossy().into_owned();
+                    (name, bytes(value.cast_mut(), size).map(<[u8]>::to_vec))
+                })
             }
+        };
+        (0..).map_while(header).collect()
+    }
+
+    /// The value of the last header of this name that has one. Costs next to nothing for a record without headers.
+    pub(crate) fn header(&self, name: &CStr) -> Option<&[u8]> {
+        let headers = self.parsed_headers()?;
+        let (mut value, mut size) = (ptr::null(), 0);
+        // SAFETY: the headers belong to the message, and so does the value with its length.
+        unsafe {
+            let error =
+                sys::rd_kafka_header_get_last(headers.as_ptr(), name.as_ptr(), &raw mut value, &raw mut size);
+            (error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
+                .then(|| bytes(value.cast_mut(), size))
+                .flatten()
         }
-        found
+    }
+
+    /// The headers, which the client parses at the first call of a record that has some.
+    fn parsed_headers(&self) -> Option<NonNull<sys::rd_kafka_headers_t>> {
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is ours and alive, and `headers` is a place to write to.
+        let error = unsafe { sys::rd_kafka_message_headers(self.message.as_ptr(), &raw mut headers) };
+        (error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| NonNull::new(headers)).flatten()
     }
 }
 

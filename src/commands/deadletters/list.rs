@@ -1,0 +1,125 @@
+//! `valve deadletters list`
+
+use std::ops::ControlFlow;
+
+use serde_json::json;
+
+use super::{Failure, plain, read};
+use crate::cli::{DeadlettersListArgs, LetterFilterArgs};
+use crate::config;
+use crate::dead_letter::envelope::Envelope;
+use crate::dead_letter::list::{Filter, Groups, Seen, count};
+use crate::source::topic::From;
+use crate::types::{Offset, SchemaId};
+
+impl std::convert::From<LetterFilterArgs> for Filter {
+    fn from(args: LetterFilterArgs) -> Self {
+        Self {
+            reasons: args.reasons,
+            topics: args.topics,
+            schema_ids: args.schemas.into_iter().map(SchemaId).collect(),
+            since: args.since,
+            until: args.until,
+            min_attempts: args.min_attempts,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    seen: Seen,
+    groups: Groups,
+    /// One for each letter, if they were asked for.
+    lines: String,
+    /// Messages that are no dead letters of any version.
+    foreign: u64,
+}
+
+/// The dead letters that the filter lets through, as a table or as JSON.
+pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
+    let config =
+        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let (filter, as_json) = (Filter::from(args.filter), args.json);
+    let found = read(&config, From::Beginning, move |found: &mut Found, message| {
+        let place = (message.partition, message.offset);
+        match Envelope::from_json(message.value.as_deref().unwrap_or_default()) {
+            Err(_) => found.foreign += 1,
+            Ok(letter) if filter.takes(&letter) && found.seen.is_new(&letter) => {
+                if as_json {
+                    found.lines.push_str(&line(&letter, place));
+                } else {
+                    count(&mut found.groups, &letter, place);
+                }
+            }
+            Ok(_) => {}
+        }
+        ControlFlow::Continue(())
+    });
+    let found = found.await?;
+    Ok(if as_json { found.lines } else { table(&found.groups, found.foreign) })
+}
+
+/// What is known of a letter but for the bytes of its record.
+fn line(letter: &Envelope, (partition, offset): (i32, Offset)) -> String {
+    let line = json!({
+        "place": format!("{partition}/{offset}"),
+        "id": letter.id,
+        "processed_at": letter.processed_at,
+        "reason": letter.reason,
+        "exception": letter.exception,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "timestamp": letter.timestamp,
+        "schema_id": letter.schema_id,
+        "attempts": letter.attempts,
+        "first_failed_at": letter.first_failed_at,
+    });
+    format!("{line}\n")
+}
+
+const HEADINGS: [&str; 8] =
+    ["reason", "topic", "schema", "letters", "attempts", "first (UTC)", "last (UTC)", "last at"];
+
+fn table(groups: &Groups, foreign: u64) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    for ((reason, topic, schema), group) in groups {
+        let (partition, offset) = group.example;
+        rows.push([
+            plain(reason),
+            plain(topic),
+            schema.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            group.letters.to_string(),
+            group.most_attempts.to_string(),
+            plain(&group.first),
+            plain(&group.last),
+            format!("{partition}/{offset}"),
+        ]);
+    }
+    let widths: [usize; 8] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    });
+    let mut text = String::new();
+    if !groups.is_empty() {
+        for row in &rows {
+            let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+                if (2..5).contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            });
+            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+            text.push('\n');
+        }
+    }
+    let letters: u64 = groups.values().map(|group| group.letters).sum();
+    text.push_str(&match letters {
+        0 => "There are no such dead letters.\n".to_owned(),
+        1 => "1 dead letter. `valve deadletters show` with what stands under \"last at\" shows it.\n"
+            .to_owned(),
+        all => format!(
+            "{all} dead letters. `valve deadletters show` with what stands under \"last at\" shows one.\n"
+        ),
+    });
+    if foreign > 0 {
+        text.push_str(&format!("{foreign} messages of the topic are no dead letters of valve.\n"));
+    }
+    text
+}

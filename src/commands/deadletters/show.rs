@@ -1,0 +1,161 @@
+//! `valve deadletters show`
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use apache_avro::reader::datum::GenericDatumReader;
+
+use super::{Failure, plain, read};
+use crate::avro::references;
+use crate::avro::schema::WriterSchema;
+use crate::avro::wire;
+use crate::cli::DeadlettersShowArgs;
+use crate::config::{self, Config};
+use crate::dead_letter::envelope::Envelope;
+use crate::dead_letter::replayed::rfc3339;
+use crate::registry::confluent::Confluent;
+use crate::registry::{Answer, SchemaSource as _};
+use crate::source::topic::From;
+use crate::types::SchemaId;
+
+/// How long the registry may take.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// No more of a value's bytes are shown.
+const MAX_BYTES: usize = 4096;
+
+/// The dead letter at the given place.
+pub(super) async fn show(args: DeadlettersShowArgs) -> Result<String, Failure> {
+    let config =
+        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let (partition, offset) = args.place;
+    let found = read(&config, From::At(partition, offset), move |found: &mut Option<Vec<u8>>, message| {
+        if message.offset == offset {
+            *found = Some(message.value.unwrap_or_default());
+        }
+        ControlFlow::Break(())
+    });
+    let topic = config.dead_letter_topic();
+    let value = found.await?.ok_or_else(|| {
+        Failure::Failed(format!(
+            "nothing lies at {partition}/{offset} of {topic}; `valve deadletters list` says what does"
+        ))
+    })?;
+    let letter = Envelope::from_json(&value)
+        .map_err(|error| Failure::Failed(format!("{partition}/{offset} of {topic}: {error}")))?;
+    if args.json {
+        return Ok(format!("{}\n", String::from_utf8_lossy(&value)));
+    }
+    let decoded = match letter.message.as_ref() {
+        Some(message) => Some(decode(&config, &message.0).await),
+        None => None,
+    };
+    Ok(as_text(&letter, decoded))
+}
+
+fn as_text(letter: &Envelope, decoded: Option<Result<String, String>>) -> String {
+    let size = letter
+        .message
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |message| format!("{} bytes", message.0.len()));
+    let written = letter.timestamp.map_or_else(|| "-".to_owned(), rfc3339);
+    let lines = [
+        ("reason", plain(&letter.reason)),
+        ("exception", plain(&letter.exception)),
+        ("from", format!("{}[{}] at offset {}", plain(&letter.topic), letter.partition, letter.offset)),
+        ("Kafka timestamp", written),
+        (
+            "dead-lettered",
+            format!(
+                "{} by {} (valve {})",
+                plain(&letter.processed_at),
+                plain(&letter.processed_by),
+                plain(&letter.valve)
+            ),
+        ),
+        ("attempts", format!("{}, the first at {}", letter.attempts, plain(&letter.first_failed_at))),
+        ("schema id", letter.schema_id.map_or_else(|| "-".to_owned(), |id| id.to_string())),
+        ("id", plain(&letter.id)),
+        ("key", letter.key.as_ref().map_or_else(|| "-".to_owned(), |key| text_or_hex(&key.0))),
+        ("value", size),
+    ];
+    let mut text = String::new();
+    for (name, value) in lines {
+        text.push_str(&format!("{name:<16} {value}\n"));
+    }
+    for header in &letter.headers {
+        let value = header.value.as_ref().map_or_else(|| "-".to_owned(), |value| text_or_hex(&value.0));
+        text.push_str(&format!("{:<16} {} = {value}\n", "header", plain(&header.name)));
+    }
+    match (decoded, &letter.message) {
+        (Some(Ok(decoded)), _) => text.push_str(&format!("\n{decoded}\n")),
+        (Some(Err(why)), Some(message)) => {
+            text.push_str(&format!("\nNot decoded: {}\n\n{}", plain(&why), hex_dump(&message.0)));
+        }
+        _ => {}
+    }
+    text
+}
+
+/// The value as JSON, by its schema.
+async fn decode(config: &Config, value: &[u8]) -> Result<String, String> {
+    let (id, datum) = wire::split(value).map_err(|error| error.to_string())?;
+    let schema = schema(config, id).await?;
+    let schema = apache_avro::Schema::parse_str(schema.text()).map_err(|error| error.to_string())?;
+    let reader = GenericDatumReader::builder(&schema).build().map_err(|error| error.to_string())?;
+    let mut rest = datum;
+    let decoded = reader.read_value(&mut rest).map_err(|error| error.to_string())?;
+    if !rest.is_empty() {
+        return Err(format!("{} bytes are left behind the datum", rest.len()));
+    }
+    let json = serde_json::Value::try_from(decoded).map_err(|error| error.to_string())?;
+    serde_json::to_string_pretty(&json).map_err(|error| error.to_string())
+}
+
+async fn schema(config: &Config, id: SchemaId) -> Result<WriterSchema, String> {
+    let registry = Confluent::new(&config.registry).map_err(|error| error.to_string())?;
+    let asked = tokio::time::timeout(REGISTRY_TIMEOUT, registry.schema(id)).await;
+    match asked.map_err(|_| "the schema registry doesn't answer".to_owned())? {
+        Ok(Answer::Found(raw)) => {
+            let schema = references::inline(&raw).and_then(|text| WriterSchema::new(id, &text));
+            schema.map_err(|error| format!("schema id {id}: {error}"))
+        }
+        Ok(Answer::Unknown) => Err(format!("the schema registry doesn't know schema id {id}")),
+        Ok(Answer::Unusable(why)) => Err(format!("schema id {id}: {why}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// As text where it is text, otherwise in hexadecimal digits; the beginning of it.
+fn text_or_hex(bytes: &[u8]) -> String {
+    let (shown, rest) = bytes.split_at(bytes.len().min(200));
+    let more = if rest.is_empty() { String::new() } else { format!(" … {} more bytes", rest.len()) };
+    match std::str::from_utf8(shown) {
+        Ok(text) if !text.chars().any(char::is_control) => format!("{text}{more}"),
+        _ => format!("0x{}{more}", hex(shown)),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Offset, 16 bytes, and what of them is printable.
+fn hex_dump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (line, chunk) in bytes[..bytes.len().min(MAX_BYTES)].chunks(16).enumerate() {
+        let digits: Vec<_> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
+        let printable: String =
+            chunk.iter().map(|byte| if (32..127).contains(byte) { char::from(*byte) } else { '.' }).collect();
+        text.push_str(&format!("{:08x}  {:<47}  {printable}\n", line * 16, digits.join(" ")));
+    }
+    if bytes.len() > MAX_BYTES {
+        text.push_str(&format!("… {} more bytes; --json has them all\n", bytes.len() - MAX_BYTES));
+    }
+    text
+}

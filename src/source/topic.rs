@@ -1,0 +1,148 @@
+//! Reads a whole topic once, as it is at the beginning, without being a member of any group: for commands that look.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
+
+use super::client::{client_config, reason};
+use super::offsets::QuietContext;
+use crate::config::Config;
+use crate::types::Offset;
+
+/// How long one question to the brokers may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one look for a message takes.
+const WAIT: Duration = Duration::from_millis(200);
+/// So many looks in a row may be in vain while there should be more: half a minute.
+const MAX_IN_VAIN: u32 = 150;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredMessage {
+    pub(crate) partition: i32,
+    pub(crate) offset: Offset,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// At the beginning of each partition.
+    Beginning,
+    /// At this offset of one partition.
+    At(i32, Offset),
+}
+
+/// Hands `each` every message of `topic` that is there now, until it has enough. Blocks. `false`: there is no such topic.
+///
+/// # Errors
+/// A sentence, when the brokers can't be asked or don't deliver.
+pub(crate) fn read(
+    config: &Config,
+    topic: &str,
+    from: From,
+    each: impl FnMut(StoredMessage) -> ControlFlow<()>,
+) -> Result<bool, String> {
+    let failed = |error: KafkaError| format!("topic {topic}: {}", reason(&error));
+    let consumer: BaseConsumer<QuietContext> = client_config(&config.kafka)
+        .set("client.id", "valve-letters")
+        // The client wants a group, but asks nothing of it.
+        .set("group.id", &config.name)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .create_with_context(QuietContext)
+        .map_err(failed)?;
+    let Some(ends) = ends(&consumer, topic).map_err(failed)? else { return Ok(false) };
+    let mut left = BTreeMap::new();
+    let mut assignment = TopicPartitionList::new();
+    for (partition, (begin, end)) in ends {
+        let begin = match from {
+            From::Beginning => begin,
+            From::At(wanted, offset) if wanted == partition => offset.0.max(begin),
+            From::At(..) => continue,
+        };
+        if begin < end {
+            left.insert(partition, end);
+            let added = assignment.add_partition_offset(topic, partition, ClientOffset::Offset(begin));
+            added.map_err(failed)?;
+        }
+    }
+    consumer.assign(&assignment).map_err(failed)?;
+    deliver(&consumer, left, each).map_err(|what| format!("topic {topic}: {what}"))?;
+    Ok(true)
+}
+
+/// Where each partition begins and ends.
+type Ends = BTreeMap<i32, (i64, i64)>;
+
+/// Asks for the ends; `None` when there is no such topic.
+fn ends(consumer: &BaseConsumer<QuietContext>, topic: &str) -> Result<Option<Ends>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let Some(known) = metadata.topics().iter().find(|known| known.name() == topic) else { return Ok(None) };
+    match known.error().map(RDKafkaErrorCode::from) {
+        None => {}
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
+        Some(error) => return Err(KafkaError::MetadataFetch(error)),
+    }
+    let partitions = known.partitions().iter().map(|partition| {
+        let ends = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+        Ok((partition.id(), ends))
+    });
+    partitions.collect::<Result<_, _>>().map(Some)
+}
+
+fn deliver(
+    consumer: &BaseConsumer<QuietContext>,
+    mut left: BTreeMap<i32, i64>,
+    mut each: impl FnMut(StoredMessage) -> ControlFlow<()>,
+) -> Result<(), String> {
+    let (mut last_error, mut in_vain) = (None, 0);
+    while !left.is_empty() {
+        match consumer.poll(WAIT) {
+            Some(Ok(message)) => {
+                in_vain = 0;
+                let end = left.get(&message.partition()).copied();
+                // Behind the end is what came while this was read.
+                if end.is_none_or(|end| message.offset() >= end) {
+                    left.remove(&message.partition());
+                    continue;
+                }
+                let stored = StoredMessage {
+                    partition: message.partition(),
+                    offset: Offset(message.offset()),
+                    value: message.payload().map(<[u8]>::to_vec),
+                };
+                if each(stored).is_break() {
+                    return Ok(());
+                }
+                if end == Some(message.offset() + 1) {
+                    left.remove(&message.partition());
+                }
+            }
+            Some(Err(error)) => last_error = Some(reason(&error)),
+            // The last offsets may be none of a message: markers of transactions, or compacted.
+            None => {
+                in_vain += 1;
+                let positions = consumer.position().map_err(|error| reason(&error))?;
+                for at in positions.elements() {
+                    if let (ClientOffset::Offset(at), partition) = (at.offset(), at.partition())
+                        && left.get(&partition).is_some_and(|end| at >= *end)
+                    {
+                        left.remove(&partition);
+                    }
+                }
+                if in_vain >= MAX_IN_VAIN && !left.is_empty() {
+                    let why = last_error.map(|error| format!(" ({error})")).unwrap_or_default();
+                    return Err(format!("nothing more came for half a minute{why}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
