@@ -299,9 +299,6 @@ pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig 
         .set("queued.max.messages.kbytes", queue.to_string())
         .set("queued.min.messages", records.to_string())
         .set("fetch.message.max.bytes", "65536")
-        // A response is at most as large as the queue, unless a record is; but never less than this, which says nothing
-        // else to a consumer.
-        .set("message.max.bytes", (queue * 1024).min(1_000_000).to_string())
         // A full queue is looked at again so soon that a short one doesn't run empty meanwhile.
         .set("fetch.queue.backoff.ms", "2")
         .set("check.crcs", "true")
@@ -311,8 +308,16 @@ pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig 
     if config.group.protocol == GroupProtocol::Classic {
         properties.set("heartbeat.interval.ms", "1000");
     }
+    // What is fetched at once may decompress to many times its size before the queue is known to be full.
+    let response = queue * 1024 / 4;
+    properties.set("message.max.bytes", response.min(1_000_000).to_string());
     for (name, value) in client_config(&config.kafka).config_map() {
         properties.set(name, value);
+    }
+    // The client wants a response to be no shorter than the other, which bounds what producers send.
+    let message = properties.get("message.max.bytes").and_then(|bytes| bytes.parse().ok());
+    if properties.get("fetch.max.bytes").is_none() {
+        properties.set("fetch.max.bytes", message.unwrap_or(0).max(response).to_string());
     }
     properties.set("client.id", client_id).set("group.id", &config.name);
     own_by_valve(&mut properties, config);
