@@ -51,7 +51,10 @@ impl Pressure {
             // When nothing leaves, waiting frees nothing: what is open grows until it is sealed, and what was put aside has
             // to be placed.
             Some(_) if memory.leaving == 0 => sealed,
-            Some(_) if stuck => sealed || memory.used > share(STOP_ABOVE),
+            // Other lanes may keep the memory in use and moving for as long as they like.
+            Some(since) if stuck || now.monotonic.saturating_sub(since) >= STUCK_AFTER => {
+                sealed || memory.used > share(STOP_ABOVE)
+            }
             Some(_) => memory.used >= share(RESUME_BELOW),
             None => memory.used > share(STOP_ABOVE),
         };

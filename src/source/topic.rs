@@ -107,14 +107,15 @@ fn deliver(
         match consumer.poll(WAIT) {
             Some(Ok(message)) => {
                 in_vain = 0;
-                let end = left.get(&message.partition()).copied();
+                let partition = message.partition();
+                let end = left.get(&partition).copied();
                 // Behind the end is what came while this was read.
                 if end.is_none_or(|end| message.offset() >= end) {
-                    left.remove(&message.partition());
+                    finish(consumer, &mut left, message.topic(), partition)?;
                     continue;
                 }
                 let stored = StoredMessage {
-                    partition: message.partition(),
+                    partition,
                     offset: Offset(message.offset()),
                     value: message.payload().map(<[u8]>::to_vec),
                 };
@@ -122,7 +123,7 @@ fn deliver(
                     return Ok(());
                 }
                 if end == Some(message.offset() + 1) {
-                    left.remove(&message.partition());
+                    finish(consumer, &mut left, message.topic(), partition)?;
                 }
             }
             Some(Err(error)) => last_error = Some(reason(&error)),
@@ -145,4 +146,17 @@ fn deliver(
         }
     }
     Ok(())
+}
+
+/// Takes a partition that is read off those that are left, and fetches no more of it.
+fn finish(
+    consumer: &BaseConsumer<QuietContext>,
+    left: &mut BTreeMap<i32, i64>,
+    topic: &str,
+    partition: i32,
+) -> Result<(), String> {
+    left.remove(&partition);
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, partition);
+    consumer.pause(&list).map_err(|error| reason(&error))
 }

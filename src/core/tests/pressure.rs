@@ -78,9 +78,22 @@ fn given_little_memory_and_what_leaves_is_stuck_then_the_others_go_on_without_it
     assert_eq!(with_leaving(&mut rig, 86, 26), []);
     rig.pass(Duration::from_secs(5));
     assert_eq!(with_leaving(&mut rig, 70, 10), [], "it moves");
-    assert_eq!(rig.pass(Duration::from_millis(9_999)), []);
+    assert_eq!(rig.pass(Duration::from_millis(4_999)), []);
     assert!(!rig.lane.takes(&p(0)));
     assert_eq!(rig.pass(Duration::from_millis(1)), [Action::Resume(p(0)), Action::Resume(p(1))]);
+    assert!(rig.lane.takes(&p(0)));
+}
+
+#[test]
+fn given_other_lanes_that_keep_memory_in_use_and_moving_then_it_goes_on_after_10_s_too() {
+    let mut rig = Rig::filling(&[p(0)]);
+    assert_eq!(with_leaving(&mut rig, 86, 20), []);
+    for leaving in 21..30 {
+        rig.pass(Duration::from_secs(1));
+        with_leaving(&mut rig, 80, leaving);
+    }
+    assert!(!rig.lane.takes(&p(0)));
+    assert_eq!(rig.pass(Duration::from_secs(1)), [Action::Resume(p(0))]);
     assert!(rig.lane.takes(&p(0)));
 }
 
