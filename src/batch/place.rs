@@ -40,8 +40,6 @@ pub(crate) struct Placer<'a> {
 
 /// Where newer serializers put a schema's GUID, when they are told to.
 const GUID_HEADER: &CStr = c"__value_schema_id";
-/// [`replayed::FOR`], as the client wants it.
-const FOR_HEADER: &CStr = c"valve-replay-for";
 
 impl Placer<'_> {
     /// Places `record` in `batch`.
@@ -51,15 +49,16 @@ impl Placer<'_> {
         partition: &TopicPartition,
         batch: &mut Batch,
     ) -> Placed {
-        if replayed::is_for_another(record.header(FOR_HEADER), self.valve) {
+        if replayed::is_for_another(record.header(replayed::FOR_HEADER), self.valve) {
             batch.skip();
             return Placed::Done;
         }
         let valve = self.valve;
         let bad = |batch: &mut Batch, reason, exception, schema_id| {
             let (reason, exception) = look_for_guid(record, reason, exception);
-            let letter = dead_letter(record, partition, reason, exception, schema_id);
-            batch.add_dead_letter(with_attempts(letter, valve));
+            let mut letter = dead_letter(record, partition, reason, exception, schema_id);
+            letter.attempts = Attempts::take_off(&mut letter.headers, valve);
+            batch.add_dead_letter(letter);
             Placed::Done
         };
         let Some(value) = record.value() else {
@@ -143,11 +142,6 @@ fn dead_letter(
         exception: bounded(exception),
         attempts: Attempts::FIRST,
     }
-}
-
-fn with_attempts(mut letter: DeadLetter, valve: &str) -> DeadLetter {
-    letter.attempts = Attempts::take_off(&mut letter.headers, valve);
-    letter
 }
 
 /// Without its schema's id in the value, a record fails in any of these ways: what is wrong is that its GUID isn't understood.

@@ -1,4 +1,4 @@
-//! Why a command that looks or mends ended without success, and its exit code.
+//! How a command that looks or mends ends: with a text, or the reason why not, and its exit code.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,6 +12,18 @@ pub(super) enum Failure {
     Usage(String),
     /// Kafka, the registry or the store could not be asked.
     Unasked(String),
+}
+
+/// Prints the text, or says why there is none.
+pub(super) fn report(done: Result<String, Failure>) -> ExitCode {
+    match done {
+        Ok(text) => {
+            // A reader who has seen enough is no failure.
+            drop(std::io::stdout().lock().write_all(text.as_bytes()));
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failure.report(),
+    }
 }
 
 impl Failure {

@@ -3,14 +3,13 @@
 mod release;
 mod show;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::cli::IntentsCommand;
 use crate::core::intent::{Found, Intent, Metadata};
 use crate::types::{Offset, TopicPartition};
 
-pub(super) use super::failure::Failure;
+pub(super) use super::failure::{Failure, report};
 
 /// Shows or releases.
 pub async fn intents(command: IntentsCommand) -> ExitCode {
@@ -18,14 +17,7 @@ pub async fn intents(command: IntentsCommand) -> ExitCode {
         IntentsCommand::Show(args) => show::show(args).await,
         IntentsCommand::Release(args) => release::release(args).await,
     };
-    match done {
-        Ok(text) => {
-            // A reader who has seen enough is no failure.
-            drop(std::io::stdout().lock().write_all(text.as_bytes()));
-            ExitCode::SUCCESS
-        }
-        Err(failure) => failure.report(),
-    }
+    report(done)
 }
 
 /// The promised batch that was found committed, if one was.

@@ -3,13 +3,20 @@
 //! The headers stand behind the original's own. They say for which valve the record came back: all others stored it long ago, and
 //! pass it over. Like all headers they can be written by anyone who may write to the topic.
 
+use std::ffi::CStr;
+
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 
 use crate::types::UnixMillis;
 
-/// The valve that it was sent again for.
-pub const FOR: &str = "valve-replay-for";
+/// The valve that it was sent again for, as the client wants a name.
+pub(crate) const FOR_HEADER: &CStr = c"valve-replay-for";
+/// The same.
+pub const FOR: &str = match FOR_HEADER.to_str() {
+    Ok(name) => name,
+    Err(_) => unreachable!(),
+};
 /// How often that valve has dead-lettered it before: a decimal number.
 pub const ATTEMPTS: &str = "valve-replay-attempts";
 /// When it did for the first time: RFC 3339.

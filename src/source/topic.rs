@@ -38,7 +38,8 @@ pub(crate) enum From {
     At(i32, Offset),
 }
 
-/// Hands `each` every message of `topic` that is there now, until it has enough. Blocks. `false`: there is no such topic.
+/// Hands `each` every message of `topic` that is there now, until it has enough. Blocks. A topic that
+/// isn't there has none.
 ///
 /// # Errors
 /// A sentence, when the brokers can't be asked or don't deliver.
@@ -47,7 +48,7 @@ pub(crate) fn read(
     topic: &str,
     from: From,
     each: impl FnMut(StoredMessage) -> ControlFlow<()>,
-) -> Result<bool, String> {
+) -> Result<(), String> {
     let failed = |error: KafkaError| format!("topic {topic}: {}", reason(&error));
     let consumer: BaseConsumer<QuietContext> = client_config(&config.kafka)
         .set("client.id", "valve-letters")
@@ -58,7 +59,7 @@ pub(crate) fn read(
         .set("auto.offset.reset", "earliest")
         .create_with_context(QuietContext)
         .map_err(failed)?;
-    let Some(ends) = ends(&consumer, topic).map_err(failed)? else { return Ok(false) };
+    let Some(ends) = ends(&consumer, topic).map_err(failed)? else { return Ok(()) };
     let mut left = BTreeMap::new();
     let mut assignment = TopicPartitionList::new();
     for (partition, (begin, end)) in ends {
@@ -74,8 +75,7 @@ pub(crate) fn read(
         }
     }
     consumer.assign(&assignment).map_err(failed)?;
-    deliver(&consumer, left, each).map_err(|what| format!("topic {topic}: {what}"))?;
-    Ok(true)
+    deliver(&consumer, left, each).map_err(|what| format!("topic {topic}: {what}"))
 }
 
 /// Where each partition begins and ends.

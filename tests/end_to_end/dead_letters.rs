@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::event::{Event, SEVEN, orders};
 use crate::scene::Scene;
 use crate::stack::Stack;
-use crate::valve::{Settings, Valve};
+use crate::valve::{Settings, Valve, run};
 use crate::{Test, tests};
 
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
@@ -164,13 +164,6 @@ fn given_a_replayed_record_that_fails_again_then_its_letter_has_its_attempts_and
     assert!(code == 0 && listed.lines().count() == 1, "{listed}");
     let (_, listed) = run(&settings, &["deadletters", "list", "--min-attempts", "4"]);
     assert_eq!(listed, "There are no such dead letters.\n");
-}
-
-/// Exit code and output (on both streams) of a command.
-fn run(settings: &Settings, arguments: &[&str]) -> (i32, String) {
-    let output = settings.command(arguments).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().expect("it ends by itself"), String::from_utf8(said).unwrap())
 }
 
 fn given_dead_letters_then_they_are_listed_by_reason_and_shown_with_their_bytes(stack: &Stack) {

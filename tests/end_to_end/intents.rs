@@ -6,7 +6,7 @@ use crate::event::{Event, HOUR, SEVEN, orders};
 use crate::scene::Scene;
 use crate::stack::Stack;
 use crate::taking_over::crash;
-use crate::valve::{Settings, Valve};
+use crate::valve::{Settings, Valve, run};
 use crate::{Test, tests};
 
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
@@ -22,12 +22,6 @@ fn settings(scene: &Scene<'_>) -> Settings {
 /// Exit code and output (on both streams) of a command on intents.
 fn intents(settings: &Settings, arguments: &[&str]) -> (i32, String) {
     run(settings, &[&["intents"], arguments].concat())
-}
-
-fn run(settings: &Settings, arguments: &[&str]) -> (i32, String) {
-    let output = settings.command(arguments).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().expect("it ends by itself"), String::from_utf8(said).unwrap())
 }
 
 fn release(scene: &Scene<'_>) -> (i32, String) {

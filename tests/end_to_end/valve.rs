@@ -68,6 +68,13 @@ impl Settings {
     }
 }
 
+/// Exit code and output (on both streams) of a command that ends by itself.
+pub(crate) fn run(settings: &Settings, arguments: &[&str]) -> (i32, String) {
+    let output = settings.command(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().expect("it ends by itself"), String::from_utf8(said).unwrap())
+}
+
 /// A running valve; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Valve {

@@ -3,13 +3,12 @@
 mod list;
 mod show;
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use tokio::task::spawn_blocking;
 
-use super::failure::Failure;
+use super::failure::{Failure, report};
 use crate::cli::DeadlettersCommand;
 use crate::config::Config;
 use crate::source::topic::{self, From, StoredMessage};
@@ -20,14 +19,7 @@ pub async fn deadletters(command: DeadlettersCommand) -> ExitCode {
         DeadlettersCommand::List(args) => list::list(args).await,
         DeadlettersCommand::Show(args) => show::show(args).await,
     };
-    match done {
-        Ok(text) => {
-            // A reader who has seen enough is no failure.
-            drop(std::io::stdout().lock().write_all(text.as_bytes()));
-            ExitCode::SUCCESS
-        }
-        Err(failure) => failure.report(),
-    }
+    report(done)
 }
 
 /// Goes through the messages of the dead-letter topic, and returns what `each` made of them; nothing when there is no such topic.

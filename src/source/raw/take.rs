@@ -165,7 +165,7 @@ impl<'q> Record<'q> {
         (0..).map_while(header).collect()
     }
 
-    /// The value of the last header of this name that has one. Costs next to nothing for a record without headers.
+    /// The value of the last header of this name, unless that is null. Costs next to nothing for a record without headers.
     pub(crate) fn header(&self, name: &CStr) -> Option<&[u8]> {
         let headers = self.parsed_headers()?;
         let (mut value, mut size) = (ptr::null(), 0);
