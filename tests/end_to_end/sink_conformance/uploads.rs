@@ -85,7 +85,11 @@ async fn given_live_puts_when_uploads_are_aborted_again_and_again_then_they_end_
         outcomes = puts => outcomes,
         () = clears_up => unreachable!(),
     };
-    assert_eq!(outcomes.iter().filter(|stored| **stored == Stored::Created).count(), 1, "{outcomes:?}");
+    let created = outcomes.iter().filter(|stored| **stored == Stored::Created).count();
+    // The gateway of the tests (versitygw 1.8) answers that it completed an upload when that was aborted while it began to,
+    // and the object is there by then; S3 says NoSuchUpload.
+    let most = if store.s3.is_some() { outcomes.len() } else { 1 };
+    assert!((1..=most).contains(&created), "{outcomes:?}");
     abort_patiently(&store, &key).await;
     assert!(store.bytes(&key).await.unwrap() == bytes(&body));
 }
