@@ -40,6 +40,8 @@ pub(crate) struct Placer<'a> {
 
 /// Where newer serializers put a schema's GUID, when they are told to.
 const GUID_HEADER: &CStr = c"__value_schema_id";
+/// The byte 1, and the GUID.
+const GUID_LEN: usize = 17;
 
 impl Placer<'_> {
     /// Places `record` in `batch`.
@@ -55,7 +57,6 @@ impl Placer<'_> {
         }
         let valve = self.valve;
         let bad = |batch: &mut Batch, reason, exception, schema_id| {
-            let (reason, exception) = look_for_guid(record, reason, exception);
             let mut letter = dead_letter(record, partition, reason, exception, schema_id);
             letter.attempts = Attempts::take_off(&mut letter.headers, valve);
             batch.add_dead_letter(letter);
@@ -75,6 +76,14 @@ impl Placer<'_> {
             let exception =
                 format!("the value has {} bytes, more than batch.max_record_bytes = {most}", value.len());
             return bad(batch, Reason::TooLarge, exception, None);
+        }
+        // Before the value is taken for one with an id: a datum that stands alone may begin like one.
+        if let Some(place) = guid_place(record, value) {
+            let exception = format!(
+                "its schema is named by a GUID {place}; valve reads ids behind a first byte of 0, as serializers write them by \
+                 default"
+            );
+            return bad(batch, Reason::SchemaGuid, exception, None);
         }
         let (id, datum) = match wire::split(value) {
             Ok(split) => split,
@@ -144,26 +153,13 @@ fn dead_letter(
     }
 }
 
-/// Without its schema's id in the value, a record fails in any of these ways: what is wrong is that its GUID isn't understood.
-fn look_for_guid(record: &Record<'_>, reason: Reason, exception: String) -> (Reason, String) {
-    let may_be = matches!(reason, Reason::WireHeader | Reason::UnknownSchema | Reason::InvalidDatum);
-    let place = if !may_be {
-        None
-    } else if record.header(GUID_HEADER).is_some() {
-        Some("in the header __value_schema_id")
-    } else {
-        // The first byte is 1, 16 bytes are the GUID.
-        let value = record.value().unwrap_or_default();
-        (value.len() > 16 && value[0] == 1).then_some("behind a first byte of 1")
-    };
-    match place {
-        None => (reason, exception),
-        Some(place) => {
-            let exception = format!(
-                "its schema is named by a GUID {place}; valve reads ids behind a first byte of 0, as serializers write them by \
-                 default (as it is: {exception})"
-            );
-            (Reason::SchemaGuid, exception)
-        }
+/// Where the GUID of the record's schema stands, if it is named by one: a byte of 1, and 16 bytes.
+fn guid_place(record: &Record<'_>, value: &[u8]) -> Option<&'static str> {
+    let begins = |bytes: &[u8]| bytes.len() >= GUID_LEN && bytes[0] == 1;
+    if begins(value) {
+        return Some("behind a first byte of 1");
     }
+    let header = record.header(GUID_HEADER);
+    let is_guid = header.is_some_and(|header| header.len() == GUID_LEN && begins(header));
+    is_guid.then_some("in the header __value_schema_id")
 }
