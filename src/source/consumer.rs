@@ -308,20 +308,28 @@ pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig 
     if config.group.protocol == GroupProtocol::Classic {
         properties.set("heartbeat.interval.ms", "1000");
     }
-    // What is fetched at once may decompress to many times its size before the queue is known to be full.
-    let response = queue * 1024 / 4;
-    properties.set("message.max.bytes", response.min(1_000_000).to_string());
     for (name, value) in client_config(&config.kafka).config_map() {
         properties.set(name, value);
     }
-    // The client wants a response to be no shorter than the other, which bounds what producers send.
-    let message = properties.get("message.max.bytes").and_then(|bytes| bytes.parse().ok());
-    if properties.get("fetch.max.bytes").is_none() {
-        properties.set("fetch.max.bytes", message.unwrap_or(0).max(response).to_string());
-    }
+    limit_responses(&mut properties);
     properties.set("client.id", client_id).set("group.id", &config.name);
     own_by_valve(&mut properties, config);
     properties
+}
+
+/// Lets a response be a quarter of the queue, unless `kafka.properties` say how long it may be: what is fetched at once may
+/// decompress to many times its size before the queue is known to be full.
+fn limit_responses(properties: &mut ClientConfig) {
+    let number = |properties: &ClientConfig, name| properties.get(name).and_then(|text| text.parse().ok());
+    let queue: usize = number(properties, "queued.max.messages.kbytes").unwrap_or(QUEUE_KIB.1);
+    // The client takes no less.
+    let response = (queue.saturating_mul(1024) / 4).max(1000);
+    // The client wants a response to be no shorter than this, which bounds what producers send.
+    let message = number(properties, "message.max.bytes").unwrap_or(response.min(1_000_000));
+    properties.set("message.max.bytes", message.to_string());
+    if properties.get("fetch.max.bytes").is_none() {
+        properties.set("fetch.max.bytes", response.max(message).to_string());
+    }
 }
 
 /// `isolation.level`
@@ -349,4 +357,30 @@ fn own_by_valve(properties: &mut ClientConfig, config: &Config) {
             },
         ),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(given: &[(&str, &str)]) -> (String, String) {
+        let mut properties = ClientConfig::new();
+        for (name, value) in given {
+            properties.set(*name, *value);
+        }
+        limit_responses(&mut properties);
+        let value = |name| properties.get(name).unwrap().to_owned();
+        (value("fetch.max.bytes"), value("message.max.bytes"))
+    }
+
+    #[test]
+    fn given_a_queue_then_a_response_is_a_quarter_of_it_and_no_shorter_than_a_message_that_may_be_sent() {
+        let queue = "queued.max.messages.kbytes";
+        let text = |fetch: &str, message: &str| (fetch.to_owned(), message.to_owned());
+        assert_eq!(limits(&[(queue, "512")]), text("131072", "131072"));
+        assert_eq!(limits(&[(queue, "8192")]), text("2097152", "1000000"));
+        assert_eq!(limits(&[(queue, "1")]), text("1000", "1000"));
+        assert_eq!(limits(&[(queue, "512"), ("message.max.bytes", "5000000")]), text("5000000", "5000000"));
+        assert_eq!(limits(&[(queue, "512"), ("fetch.max.bytes", "77")]).0, "77");
+    }
 }

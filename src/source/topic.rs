@@ -56,6 +56,9 @@ pub(crate) fn read(
         .set("group.id", &config.name)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "false")
+        // To look shall not create.
+        .set("allow.auto.create.topics", "false")
         .set("auto.offset.reset", "earliest")
         .create_with_context(QuietContext)
         .map_err(failed)?;
