@@ -1,6 +1,6 @@
 //! How a command that looks or mends ends: with a text, or the reason why not, and its exit code.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// What went wrong.
@@ -17,13 +17,18 @@ pub(super) enum Failure {
 /// Prints the text, or says why there is none.
 pub(super) fn report(done: Result<String, Failure>) -> ExitCode {
     match done {
-        Ok(text) => {
-            // A reader who has seen enough is no failure.
-            drop(std::io::stdout().lock().write_all(text.as_bytes()));
-            ExitCode::SUCCESS
-        }
+        Ok(text) => match std::io::stdout().lock().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => unprinted(&error).map_or(ExitCode::SUCCESS, Failure::report),
+        },
         Err(failure) => failure.report(),
     }
+}
+
+/// What it means that the output isn't taken. A reader who has seen enough is no failure.
+pub(super) fn unprinted(error: &std::io::Error) -> Option<Failure> {
+    let enough = error.kind() == ErrorKind::BrokenPipe;
+    (!enough).then(|| Failure::Failed(format!("cannot write to standard output: {error}")))
 }
 
 impl Failure {

@@ -1,10 +1,11 @@
 //! `valve deadletters list`
 
+use std::io::Write as _;
 use std::ops::ControlFlow;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Failure, plain, read};
+use super::{Failure, escaped, plain, read, unprinted};
 use crate::cli::{DeadlettersListArgs, LetterFilterArgs};
 use crate::config;
 use crate::dead_letter::envelope::Envelope;
@@ -29,13 +30,13 @@ impl std::convert::From<LetterFilterArgs> for Filter {
 struct Found {
     seen: Seen,
     groups: Groups,
-    /// One for each letter, if they were asked for.
-    lines: String,
+    /// Why the lines aren't taken.
+    unprinted: Option<std::io::Error>,
     /// Messages that are no dead letters of any version.
     foreign: u64,
 }
 
-/// The dead letters that the filter lets through, as a table or as JSON.
+/// The dead letters that the filter lets through: a table, or a line of JSON for each, which is printed at once.
 pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
     let config =
         config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
@@ -46,22 +47,27 @@ pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
             Err(_) => found.foreign += 1,
             Ok(letter) if filter.takes(&letter) && found.seen.is_new(&letter) => {
                 if as_json {
-                    found.lines.push_str(&line(&letter, place));
+                    found.unprinted =
+                        writeln!(std::io::stdout(), "{}", escaped(&line(&letter, place).to_string())).err();
                 } else {
                     count(&mut found.groups, &letter, place);
                 }
             }
             Ok(_) => {}
         }
-        ControlFlow::Continue(())
+        if found.unprinted.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let found = found.await?;
-    Ok(if as_json { found.lines } else { table(&found.groups, found.foreign) })
+    match found.unprinted.as_ref().and_then(unprinted) {
+        Some(failure) => Err(failure),
+        None if as_json => Ok(String::new()),
+        None => Ok(table(&found.groups, found.foreign)),
+    }
 }
 
 /// What is known of a letter but for the bytes of its record.
-fn line(letter: &Envelope, (partition, offset): (i32, Offset)) -> String {
-    let line = json!({
+fn line(letter: &Envelope, (partition, offset): (i32, Offset)) -> Value {
+    json!({
         "place": format!("{partition}/{offset}"),
         "id": letter.id,
         "processed_at": letter.processed_at,
@@ -74,8 +80,7 @@ fn line(letter: &Envelope, (partition, offset): (i32, Offset)) -> String {
         "schema_id": letter.schema_id,
         "attempts": letter.attempts,
         "first_failed_at": letter.first_failed_at,
-    });
-    format!("{line}\n")
+    })
 }
 
 const HEADINGS: [&str; 8] =
