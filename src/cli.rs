@@ -48,6 +48,13 @@ Exit codes:
   2  the configuration or the command line is wrong
   4  Kafka could not be asked";
 
+const REPLAY_EXIT_CODES: &str = "\
+Exit codes:
+  0  sent, or there was nothing to send
+  1  not all could be sent; running it again goes on
+  2  the configuration or the command line is wrong
+  4  Kafka could not be asked; nothing was sent";
+
 /// Kafka to hourly Avro files on S3
 ///
 /// Consumes Avro events from Kafka, sorts them by a timestamp inside each event into hourly partitions, and stores
@@ -113,6 +120,13 @@ pub enum DeadlettersCommand {
     /// Show one dead letter: what is wrong with the record, and the record, decoded where that can be done
     #[command(after_help = DEADLETTERS_EXIT_CODES)]
     Show(DeadlettersShowArgs),
+    /// Send dead letters' records to their topics again, for this valve
+    ///
+    /// Each once: a letter that was replayed is marked as such, in one transaction with its record. A replay that was
+    /// interrupted goes on when it is run again. Records come back with their keys, headers, values and timestamps; other
+    /// valves pass them over, while other consumers of the topic see them again.
+    #[command(after_help = REPLAY_EXIT_CODES)]
+    Replay(DeadlettersReplayArgs),
 }
 
 /// Which dead letters are meant.
@@ -164,6 +178,23 @@ pub struct DeadlettersShowArgs {
     /// Print the message as it is: JSON, with the record's bytes in base64
     #[arg(long)]
     pub json: bool,
+}
+
+/// The arguments of `valve deadletters replay`.
+#[derive(Args, Clone, Debug)]
+pub struct DeadlettersReplayArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Which are meant.
+    #[command(flatten)]
+    pub filter: LetterFilterArgs,
+    /// Leave alone those that were dead-lettered more often than this
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub max_attempts: u32,
+    /// Only say which would be sent
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 fn time(text: &str) -> Result<UnixMillis, String> {

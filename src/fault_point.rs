@@ -14,6 +14,8 @@ pub(crate) enum Point {
     Published,
     /// `end` is committed.
     Committed,
+    /// Dead letters' records were sent again, and that isn't committed.
+    Replaying,
 }
 
 /// Says that the process is at `point`.

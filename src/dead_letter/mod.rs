@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod list;
 pub mod memory;
 pub mod producer;
+pub mod replay;
 pub mod replayed;
 
 /// What a dead-letter topic's name begins with; the valve's name follows.

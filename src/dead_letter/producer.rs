@@ -28,6 +28,7 @@ use crate::source::client::{producer_config, reason};
 use crate::types::UnixMillis;
 
 mod deliveries;
+pub(crate) mod resender;
 
 /// The record header with the letter's id.
 const ID_HEADER: &str = "valve-dead-letter-id";

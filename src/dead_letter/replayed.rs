@@ -64,7 +64,6 @@ impl Attempts {
     }
 
     /// Writes on a record that `valve` dead-lettered so often, with the letter `id`, that it is sent again.
-    #[cfg(test)]
     pub(crate) fn write_on(self, headers: &mut Headers, valve: &str, id: &str) {
         let first = self.first_failed.map(rfc3339).unwrap_or_default();
         let values = [valve.to_owned(), self.count.to_string(), first, id.to_owned()];

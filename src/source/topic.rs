@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::client::{client_config, reason};
@@ -26,6 +27,7 @@ const MAX_IN_VAIN: u32 = 150;
 pub(crate) struct StoredMessage {
     pub(crate) partition: i32,
     pub(crate) offset: Offset,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
     pub(crate) value: Option<Vec<u8>>,
 }
 
@@ -120,6 +122,7 @@ fn deliver(
                 let stored = StoredMessage {
                     partition,
                     offset: Offset(message.offset()),
+                    headers: headers(&message),
                     value: message.payload().map(<[u8]>::to_vec),
                 };
                 if each(stored).is_break() {
@@ -149,6 +152,13 @@ fn deliver(
         }
     }
     Ok(())
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Option<Vec<u8>>)> {
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+    });
+    headers.unwrap_or_default()
 }
 
 /// Takes a partition that is read off those that are left, and fetches no more of it.

@@ -31,6 +31,7 @@ mod patience;
 mod producer;
 mod rebalancing;
 mod registry_proxy;
+mod replaying;
 mod scene;
 mod settings;
 mod sink_conformance;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
     let trials = [
         storing::TESTS,
         dead_letters::TESTS,
+        replaying::TESTS,
         stopping::TESTS,
         outages::TESTS,
         lag::TESTS,

@@ -10,6 +10,7 @@ use crate::cli::{DeadlettersListArgs, LetterFilterArgs};
 use crate::config;
 use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::list::{Filter, Groups, Seen, count};
+use crate::dead_letter::replay::marked;
 use crate::source::topic::From;
 use crate::types::{Offset, SchemaId};
 
@@ -43,6 +44,9 @@ pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
     let (filter, as_json) = (Filter::from(args.filter), args.json);
     let found = read(&config, From::Beginning, move |found: &mut Found, message| {
         let place = (message.partition, message.offset);
+        if marked(&message).is_some() {
+            return ControlFlow::Continue(());
+        }
         match Envelope::from_json(message.value.as_deref().unwrap_or_default()) {
             Err(_) => found.foreign += 1,
             Ok(letter) if filter.takes(&letter) && found.seen.is_new(&letter) => {
@@ -86,7 +90,7 @@ fn line(letter: &Envelope, (partition, offset): (i32, Offset)) -> Value {
 const HEADINGS: [&str; 8] =
     ["reason", "topic", "schema", "letters", "attempts", "first (UTC)", "last (UTC)", "last at"];
 
-fn table(groups: &Groups, foreign: u64) -> String {
+pub(super) fn table(groups: &Groups, foreign: u64) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     for ((reason, topic, schema), group) in groups {
         let (partition, offset) = group.example;

@@ -1,6 +1,7 @@
 //! `valve deadletters`: what lies in the dead-letter topic.
 
 mod list;
+mod replay;
 mod show;
 
 use std::ops::ControlFlow;
@@ -13,11 +14,12 @@ use crate::cli::DeadlettersCommand;
 use crate::config::Config;
 use crate::source::topic::{self, From, StoredMessage};
 
-/// Lists or shows.
+/// Lists, shows or replays.
 pub async fn deadletters(command: DeadlettersCommand) -> ExitCode {
     let done = match command {
         DeadlettersCommand::List(args) => list::list(args).await,
         DeadlettersCommand::Show(args) => show::show(args).await,
+        DeadlettersCommand::Replay(args) => replay::replay(args).await,
     };
     report(done)
 }
