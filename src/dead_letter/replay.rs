@@ -1,7 +1,7 @@
 //! Which dead letters a replay sends again, each once.
 //!
 //! Each record goes out in one transaction with a *mark* in the dead-letter topic: a message without a value, whose header
-//! names the letter ([`super::producer::resender`]). So a letter has been replayed just when its mark can be read, however a
+//! names the letter (`producer/resender.rs`). So a letter has been replayed just when its mark can be read, however a
 //! replay ended, and the marks live as long as the letters do. (Offsets of a consumer group couldn't say it: filters take
 //! letters in any order, and Kafka forgets the offsets of a group without members after a week.)
 
