@@ -55,17 +55,17 @@ fn given_a_schema_that_was_missing_when_its_records_are_replayed_then_each_is_in
 
 fn given_a_replay_that_is_killed_when_it_is_run_again_then_each_record_was_sent_once(stack: &Stack) {
     let mut scene = Scene::new(stack, 2);
-    let (settings, produced, _registry) = mended(&mut scene, 250);
-    // In its second transaction; the first had a hundred letters.
+    let (settings, produced, _registry) = mended(&mut scene, 1_500);
+    // In its second transaction; the first had a thousand letters.
     let dies = settings.clone().with("FAULT_POINT", "replaying:2");
     let killed = dies.command(&["deadletters", "replay"]).output().unwrap();
     assert_eq!(killed.status.code(), None, "{killed:?}");
     let (code, said) = run(&settings, &["deadletters", "replay"]);
-    assert!(code == 0 && said.contains("Sent 150 records again. 100 had been sent before."), "{said}");
+    assert!(code == 0 && said.contains("Sent 500 records again. 1000 had been sent before."), "{said}");
     let (code, said) = run(&settings, &["deadletters", "replay"]);
-    assert!(code == 0 && said.contains("Sent 0 records again. 250 had been sent before."), "{said}");
+    assert!(code == 0 && said.contains("Sent 0 records again. 1500 had been sent before."), "{said}");
     let (_, listed) = run(&settings, &["deadletters", "list"]);
-    assert!(listed.contains("250 dead letters.") && !listed.contains("are no dead letters"), "{listed}");
+    assert!(listed.contains("1500 dead letters.") && !listed.contains("are no dead letters"), "{listed}");
     stored_and_proven(&mut scene, &settings, &produced);
 }
 

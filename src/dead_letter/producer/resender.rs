@@ -24,7 +24,7 @@ use crate::source::client::{log, producer_config, reason};
 use crate::types::UnixMillis;
 
 /// So many letters go out in one transaction at most …
-const LETTERS_AT_ONCE: usize = 100;
+const LETTERS_AT_ONCE: usize = 1000;
 /// … and so many bytes, unless one letter alone has more.
 const BYTES_AT_ONCE: usize = 8 << 20;
 
