@@ -13,6 +13,8 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::intent::{Layout, MAX_METADATA};
+use crate::dead_letter::limit::Gate;
+use crate::dead_letter::original::Originals;
 use crate::dead_letter::producer::KafkaDeadLetters;
 use crate::lane::{self, Gathering, Shared};
 use crate::registry::SchemaSource;
@@ -85,7 +87,9 @@ pub async fn run(
     let Surroundings { status, troubles, lag, clock } = surroundings;
     let terms = Arc::new(checked_terms(&config)?);
     let sink = crate::sink::open(&config.sink).await.map_err(settings)?;
-    let dead_letters = KafkaDeadLetters::open(&config).map_err(settings)?;
+    let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
+    let originals = Originals::new(Arc::clone(&sink), &config.sink);
+    let dead_letters = Arc::new(KafkaDeadLetters::open(&config, originals).map_err(settings)?);
     let registry: Arc<dyn SchemaSource> = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
     let offsets = Offsets::open(&config).map_err(|error| settings(format!("kafka.properties: {error}")))?;
     let server = Server::bind(config.http_listen, Health::new(status.clone(), troubles.clone())).await;
@@ -106,8 +110,6 @@ pub async fn run(
     let (ids, topic_ids) = watch::channel(TopicIds::default());
     attendants.spawn(discovery.keep_looking(config.topics_refresh, found, ids));
 
-    let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
-    let dead_letters = Arc::new(dead_letters);
     let publisher =
         Publisher::new(Arc::clone(&config), terms, &cluster, sink, dead_letters, troubles.clone());
     let unknown_after = config.registry.unknown_after;
@@ -131,6 +133,7 @@ pub async fn run(
         start: config.start,
     };
     let gathering = Arc::new(Gathering::of(config.lanes));
+    let gate = Gate::new(config.dead_letter_limits, troubles.clone());
     run_lanes(Shared {
         config,
         gathering,
@@ -140,6 +143,7 @@ pub async fn run(
         survey,
         budget,
         takeovers,
+        gate,
         status,
         troubles,
         clock,

@@ -28,12 +28,12 @@ mod segments;
 mod tests;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 pub use header::Header;
 
 use super::codec::{Codec, Compressor};
-use crate::sink::{Body, Digest};
+use crate::sink::{Body, DIGEST_IN_HEADER, Digest};
 use segments::{Segments, allocated};
 
 /// A block is closed before it would have more uncompressed bytes than this. Datums are never split over blocks: one that is
@@ -232,9 +232,13 @@ impl RowDigest {
 
     /// Goes on with one datum.
     pub(crate) fn add(&mut self, datum: &[u8]) {
+        self.link(xxh3_128(datum));
+    }
+
+    fn link(&mut self, datum: u128) {
         let mut link = [0; 32];
         link[..16].copy_from_slice(&self.0.to_le_bytes());
-        link[16..].copy_from_slice(&xxh3_128(datum).to_le_bytes());
+        link[16..].copy_from_slice(&datum.to_le_bytes());
         self.0 = xxh3_128(&link);
     }
 
@@ -244,8 +248,26 @@ impl RowDigest {
     }
 }
 
+/// A file of one row, whose `pieces` are shared and not compressed, and its digest.
+#[must_use]
+pub fn one_row(schema: &str, sync: [u8; MARKER_LEN], pieces: Vec<Bytes>) -> (Digest, Body) {
+    let (mut datum, mut len) = (Xxh3::new(), 0);
+    for piece in &pieces {
+        datum.update(piece);
+        len += piece.len() as u64;
+    }
+    let mut digest = RowDigest::new(xxh3_128(schema.as_bytes()));
+    digest.link(datum.digest128());
+    let metadata = [(DIGEST_IN_HEADER, digest.value().to_string())];
+    let mut begin = Header { schema, codec: Codec::Null, metadata: &metadata, sync }.encode();
+    put_long(&mut begin, 1);
+    put_long(&mut begin, len);
+    let row = std::iter::once(Bytes::from(begin)).chain(pieces);
+    (digest.value(), Body::new(row.chain([Bytes::copy_from_slice(&sync)]).collect()))
+}
+
 /// Writes `value` as an Avro long (zigzag, then base 128 from the low end). Counts and lengths are far below 2^63.
-fn put_long(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn put_long(out: &mut Vec<u8>, value: u64) {
     let mut rest = value << 1;
     while rest >= 0x80 {
         // Truncation keeps the low seven bits, which are meant.

@@ -185,6 +185,11 @@ impl Batch {
         self.dead_letters.push(letter);
     }
 
+    /// How many dead letters it holds.
+    pub(crate) fn dead_letter_count(&self) -> usize {
+        self.dead_letters.len()
+    }
+
     /// The memory of its dead letters, in bytes.
     pub(crate) fn dead_letter_memory(&self) -> usize {
         self.letter_memory

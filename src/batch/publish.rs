@@ -18,6 +18,7 @@ use crate::core::intent::Place;
 use crate::dead_letter::{DeadLetter, DeadLetters, groups};
 use crate::fault_point::{self, Point};
 use crate::retry::until_done;
+use crate::sink::patience::Patience;
 use crate::sink::{OpenError, Sink, SinkError};
 use crate::telemetry::troubles::{Dependency, Troubles};
 
@@ -27,7 +28,7 @@ const AT_ONCE: usize = 8;
 /// How many files of the process are: each is a connection, with buffers that no budget sees.
 const AT_ONCE_ALL: usize = 16;
 
-/// How long one try at a group of dead letters may take.
+/// How long one try at a group of dead letters may take, and as long again as the store may for a large one.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long it is tried to abort the uploads of one file.
@@ -113,8 +114,9 @@ impl Publisher {
                 while_owned(lost).await;
                 self.dead_letters.store(group, publish.instant).await
             };
-            let dependency = Dependency::DeadLetterTopic;
-            until_done(&self.troubles, dependency, &what, DEAD_LETTER_TIMEOUT, attempt).await;
+            let bytes: usize = group.iter().map(DeadLetter::size).sum();
+            let timeout = DEAD_LETTER_TIMEOUT + Patience::default().for_put(bytes as u64);
+            until_done(&self.troubles, Dependency::DeadLetterTopic, &what, timeout, attempt).await;
         }
     }
 

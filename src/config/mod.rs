@@ -127,6 +127,8 @@ pub struct Config {
     pub memory_budget: usize,
     /// `nulls`: what becomes of messages without a value.
     pub nulls: NullPolicy,
+    /// `deadletter.*`
+    pub dead_letter_limits: DeadLetterLimits,
     /// `http.listen`.
     pub http_listen: SocketAddr,
     /// `metrics.statsd`: `host:port` of a StatsD receiver.
@@ -252,6 +254,15 @@ pub struct BatchLimits {
     pub max_files: usize,
     /// `batch.max_record_bytes`: a larger value is a dead letter.
     pub max_record_bytes: usize,
+}
+
+/// `deadletter.*`: how many dead letters of a topic are too many for a minute; none without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterLimits {
+    /// `deadletter.max_per_minute`
+    pub max_per_minute: Option<u64>,
+    /// `deadletter.max_share`: per cent of the topic's records.
+    pub max_share: Option<u64>,
 }
 
 /// `layout.*`

@@ -208,6 +208,17 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     preset("nulls", "skip", "`skip`, `deadletter`", "what becomes of messages without a value"),
     preset(
+        "deadletter.max_per_minute",
+        "100_000",
+        "a number, at least 1, or `off`",
+        "over so many dead letters of a topic in a minute, the process reads no more of that topic for a minute, and says so",
+    ),
+    optional(
+        "deadletter.max_share",
+        "a share of the topic's records: `5 %`",
+        "the same, over such a share, once there are 1,000 dead letters in a minute",
+    ),
+    preset(
         "http.listen",
         "127.0.0.1:8080",
         "`address:port`; port 0 = any free one",

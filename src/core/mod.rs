@@ -106,7 +106,8 @@ pub enum Event {
         /// Its id now.
         id: u128,
     },
-    /// The lane cannot go on with the partition (`true`), as it waits for a schema; or can again (`false`).
+    /// The lane cannot go on with the partition (`true`), as it waits for a schema, or its topic has too many bad records;
+    /// or can again (`false`).
     Waiting(TopicPartition, bool),
     /// The answer to [`Action::Seal`] and [`Action::Remake`]: the batch's outcome is known.
     Closed {

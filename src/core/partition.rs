@@ -38,7 +38,7 @@ pub(super) struct Partition {
     sealed: SealedBatches,
     commit: Option<PendingCommit>,
     retry_at: Duration,
-    /// Since when the lane waits for a schema.
+    /// Since when the lane waits for a schema, or leaves the topic alone.
     waiting: Option<Duration>,
     /// The log's end, as far as it is known.
     log_end: Option<Offset>,

@@ -12,6 +12,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use super::original::Elsewhere;
 use super::replayed::rfc3339;
 use super::{DeadLetter, Reason};
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
@@ -55,6 +56,9 @@ pub struct Envelope {
     pub attempts: u32,
     /// When it did for the first time, as `processed_at`.
     pub first_failed_at: String,
+    /// Where `key`, `headers` and `message` are, when they are too large to be here: these are empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Elsewhere>,
 }
 
 /// One header of the original record.
@@ -97,7 +101,31 @@ impl Envelope {
             id: id(processed_by, &letter.source, letter.offset, letter.attempts.count).to_string(),
             attempts: letter.attempts.count,
             first_failed_at: rfc3339(letter.attempts.first_failed.unwrap_or(processed_at)),
+            original: None,
         }
+    }
+
+    /// As [`Envelope::new`], without what is in `original`.
+    #[must_use]
+    pub fn pointing(
+        letter: &DeadLetter,
+        processed_by: &str,
+        processed_at: UnixMillis,
+        original: Elsewhere,
+    ) -> Self {
+        let small = DeadLetter {
+            source: letter.source.clone(),
+            offset: letter.offset,
+            timestamp: letter.timestamp,
+            key: None,
+            headers: Vec::new(),
+            value: None,
+            schema_id: letter.schema_id,
+            reason: letter.reason,
+            exception: letter.exception.clone(),
+            attempts: letter.attempts,
+        };
+        Self { original: Some(original), ..Self::new(&small, processed_by, processed_at) }
     }
 
     /// As JSON, on one line.

@@ -12,8 +12,10 @@ use self::replayed::Attempts;
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
 pub mod envelope;
+pub mod limit;
 pub mod list;
 pub mod memory;
+pub mod original;
 pub mod producer;
 pub mod replay;
 pub mod replayed;
@@ -173,7 +175,12 @@ pub trait DeadLetters: fmt::Debug + Send + Sync {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use proptest::prelude::*;
+    use regex::Regex;
 
     use super::*;
 
@@ -218,6 +225,22 @@ mod tests {
             };
             prop_assert_eq!(letter.size(), expected);
         }
+    }
+
+    /// The codes of a table in `file`, each in a row of `shape`.
+    fn documented(file: &str, shape: &str) -> BTreeSet<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = fs::read_to_string(path).unwrap();
+        let rows = Regex::new(shape).unwrap();
+        rows.captures_iter(&text).map(|row| row[1].to_owned()).collect()
+    }
+
+    #[test]
+    fn given_the_docs_then_their_tables_have_just_the_codes_that_there_are() {
+        let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code().to_owned()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        assert_eq!(documented("docs/dead-letters.md", r"(?m)^\| `([a-z_]+)` \|"), codes);
+        assert_eq!(documented("README.md", r"(?m)^\|.*dead letter, `([a-z_]+)` \|$"), codes);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Dead letters in Kafka: the topic `_dead_letter_queue_<name>`, made when it is missing and that is allowed.
 //!
+//! A letter that the topic doesn't take for its size, or that is too large to be copied about, has its original stored in the sink,
+//! and the message says where ([`super::original`]).
+//!
 //! A letter counts as stored when all in-sync replicas have it (`acks=all`, idempotent producer). There is no producer before
 //! the first letter. It sends on threads of its own; what blocks here (metadata, creating the topic, dropping a client) runs on the
 //! runtime's blocking threads.
@@ -10,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -20,8 +23,9 @@ use rdkafka::metadata::MetadataTopic;
 use tokio::task::spawn_blocking;
 
 use self::deliveries::{Deliveries, LastError, Message};
-use super::envelope::Envelope;
-use super::{DeadLetter, DeadLetters, DeadLettersUnavailable};
+use super::envelope::{Envelope, id};
+use super::original::Originals;
+use super::{DeadLetter, DeadLetters, DeadLettersUnavailable, MAX_IN_FLIGHT};
 use crate::config::{Config, KafkaConfig};
 use crate::dead_letter::groups;
 use crate::source::client::{producer_config, reason};
@@ -43,11 +47,15 @@ const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
 /// larger than the broker's default of 1 MiB. Brokers refuse requests beyond 100 MiB.
 const TOPIC_MAX_MESSAGE_BYTES: &str = "67108864";
 
+/// A longer key than this stays with an original that is in the sink.
+const MAX_KEY: usize = 64 << 10;
+
 /// The dead-letter topic of one valve.
 pub struct KafkaDeadLetters {
     valve: String,
     topic: String,
     kafka: KafkaConfig,
+    originals: Originals,
     delivery_timeout: Duration,
     producer: Mutex<Option<Arc<Deliveries>>>,
     last_error: LastError,
@@ -64,14 +72,15 @@ impl KafkaDeadLetters {
     ///
     /// # Errors
     /// When a property of the Kafka client is wrong.
-    pub fn open(config: &Config) -> Result<Self, OpenError> {
-        Self::new(&config.name, config.dead_letter_topic(), &config.kafka, DELIVERY_TIMEOUT)
+    pub fn open(config: &Config, originals: Originals) -> Result<Self, OpenError> {
+        Self::new(&config.name, config.dead_letter_topic(), &config.kafka, originals, DELIVERY_TIMEOUT)
     }
 
     fn new(
         valve: &str,
         topic: String,
         kafka: &KafkaConfig,
+        originals: Originals,
         delivery_timeout: Duration,
     ) -> Result<Self, OpenError> {
         let config = letter_config(kafka, delivery_timeout);
@@ -80,6 +89,7 @@ impl KafkaDeadLetters {
             valve: valve.to_owned(),
             topic,
             kafka: kafka.clone(),
+            originals,
             delivery_timeout,
             producer: Mutex::default(),
             last_error: LastError::default(),
@@ -119,27 +129,66 @@ impl KafkaDeadLetters {
         Ok(())
     }
 
-    /// Sends one letter and waits for the acknowledgement.
+    /// Sends one letter and waits for the acknowledgement; `false` when it is too large for the topic.
     async fn send(
         &self,
         producer: &Deliveries,
         letter: &DeadLetter,
         processed_at: UnixMillis,
-    ) -> Result<(), DeadLettersUnavailable> {
+    ) -> Result<bool, DeadLettersUnavailable> {
+        // Its message is a third longer, and the client copies that.
+        if letter.size() > MAX_IN_FLIGHT {
+            return Ok(false);
+        }
         let envelope = Envelope::new(letter, &self.valve, processed_at);
+        match self.deliver(producer, letter.key.as_deref(), &envelope).await {
+            Ok(()) => Ok(true),
+            Err(error) if is_too_large(&error) => Ok(false),
+            Err(error) => Err(self.refused(letter, &error)),
+        }
+    }
+
+    /// Sends a letter that seemed too large: by itself, and if that's in vain, without its original.
+    async fn send_large(
+        &self,
+        producer: &Deliveries,
+        letter: &DeadLetter,
+        processed_at: UnixMillis,
+    ) -> Result<(), DeadLettersUnavailable> {
+        // What was refused may have been the batch of messages that it was in.
+        if self.send(producer, letter, processed_at).await? {
+            return Ok(());
+        }
+        let id = id(&self.valve, &letter.source, letter.offset, letter.attempts.count);
+        let stored = self.originals.store(letter, id).await;
+        let original = stored.map_err(|error| {
+            let from = format!("{} at offset {}", letter.source, letter.offset);
+            DeadLettersUnavailable(format!("the original of the dead letter of {from}: {error}"))
+        })?;
+        tracing::info!(%original, "stored the original of a large dead letter");
+        let envelope = Envelope::pointing(letter, &self.valve, processed_at, original);
+        let key = letter.key.as_deref().filter(|key| key.len() <= MAX_KEY);
+        let sent = self.deliver(producer, key, &envelope).await;
+        sent.map_err(|error| self.refused(letter, &error))
+    }
+
+    async fn deliver(
+        &self,
+        producer: &Deliveries,
+        key: Option<&[u8]>,
+        envelope: &Envelope,
+    ) -> Result<(), KafkaError> {
         let payload = envelope.to_json();
         let id = Header { key: ID_HEADER, value: Some(&envelope.id) };
-        let message = Message {
-            topic: &self.topic,
-            key: letter.key.as_deref(),
-            payload: &payload,
-            headers: OwnedHeaders::new_with_capacity(1).insert(id),
-        };
-        let Err(error) = producer.send(message, self.delivery_timeout).await else { return Ok(()) };
+        let headers = OwnedHeaders::new_with_capacity(1).insert(id);
+        let message = Message { topic: &self.topic, key, payload: &payload, headers };
+        producer.send(message, self.delivery_timeout).await
+    }
+
+    fn refused(&self, letter: &DeadLetter, error: &KafkaError) -> DeadLettersUnavailable {
         // The client keeps a topic that has denied a letter as denied for minutes, unless it is looked up again.
         self.topic_is_there.store(false, Ordering::Relaxed);
-        Err(self
-            .unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), &error))
+        self.unavailable(&format!("dead letter of {} at offset {}", letter.source, letter.offset), error)
     }
 
     fn unavailable(&self, what: &str, error: &KafkaError) -> DeadLettersUnavailable {
@@ -162,7 +211,12 @@ impl DeadLetters for KafkaDeadLetters {
         let producer = self.producer()?;
         self.ensure_topic(&producer).await?;
         for group in groups(letters) {
-            try_join_all(group.iter().map(|letter| self.send(&producer, letter, processed_at))).await?;
+            let sent = join_all(group.iter().map(|letter| self.send(&producer, letter, processed_at))).await;
+            for (letter, sent) in group.iter().zip(sent) {
+                if !sent? {
+                    self.send_large(&producer, letter, processed_at).await?;
+                }
+            }
         }
         self.last_error.set(None);
         Ok(())
@@ -215,7 +269,11 @@ fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
     let options =
         AdminOptions::new().request_timeout(Some(TOPIC_TIMEOUT)).operation_timeout(Some(TOPIC_TIMEOUT / 2));
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
-        .set("max.message.bytes", TOPIC_MAX_MESSAGE_BYTES);
+        .set("max.message.bytes", TOPIC_MAX_MESSAGE_BYTES)
+        // The broker's defaults would drop letters after a week.
+        .set("retention.ms", "-1")
+        .set("retention.bytes", "-1")
+        .set("cleanup.policy", "delete");
     let results = tokio::runtime::Handle::current().block_on(admin.create_topics([&new], &options))?;
     match results.into_iter().next() {
         Some(Err((_, error))) if error != RDKafkaErrorCode::TopicAlreadyExists => {
@@ -228,6 +286,18 @@ fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
 /// A blocking task's result; the task's own failure (a runtime that shuts down) is a cancelled call.
 fn flatten<T>(joined: Result<Result<T, KafkaError>, tokio::task::JoinError>) -> Result<T, KafkaError> {
     joined.unwrap_or(Err(KafkaError::Canceled))
+}
+
+/// Whether the topic takes no message of this size, or the client doesn't.
+fn is_too_large(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidMessageSize
+                | RDKafkaErrorCode::MessageBatchTooLarge
+        )
+    )
 }
 
 /// Whether the client only says that it has waited in vain, not for what.

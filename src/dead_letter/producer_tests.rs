@@ -13,9 +13,9 @@ use rdkafka_sys::RDKafkaApiKey;
 use rdkafka_sys::types::RDKafkaRespErr;
 
 use super::*;
-use crate::config::Secret;
-use crate::dead_letter::MAX_IN_FLIGHT;
+use crate::config::{Secret, SinkConfig};
 use crate::dead_letter::envelope::letter_at;
+use crate::sink::memory::MemorySink;
 
 type Broker = MockCluster<'static, DefaultProducerContext>;
 
@@ -28,8 +28,13 @@ fn kafka(bootstrap_servers: &str, properties: &[(&str, &str)]) -> KafkaConfig {
     KafkaConfig { bootstrap_servers: bootstrap_servers.to_owned(), properties }
 }
 
+fn originals() -> Originals {
+    let config = SinkConfig::Local { path: "/data".into(), prefix: String::new() };
+    Originals::new(Arc::new(MemorySink::default()), &config)
+}
+
 fn dead_letters(kafka: &KafkaConfig, timeout: Duration) -> KafkaDeadLetters {
-    KafkaDeadLetters::new("archive", TOPIC.to_owned(), kafka, timeout).expect("a producer")
+    KafkaDeadLetters::new("archive", TOPIC.to_owned(), kafka, originals(), timeout).expect("a producer")
 }
 
 /// A broker with the dead-letter topic, and a producer for it.
@@ -92,6 +97,26 @@ async fn given_more_letters_than_may_be_in_flight_then_all_arrive_in_order() {
 
     let offsets = read(&broker, letters.len(), |message| envelope(message).offset.0);
     assert_eq!(offsets, (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn given_a_letter_that_is_too_large_to_be_copied_about_then_it_says_where_its_original_is() {
+    let (broker, store) = broker_with_topic(DELIVERY_TIMEOUT);
+    let long_key = Some(vec![1; MAX_KEY + 1].into());
+    let large = DeadLetter { value: Some(vec![7; MAX_IN_FLIGHT].into()), ..letter_at(17) };
+    let letters = [large.clone(), DeadLetter { key: long_key, ..large }, letter_at(18)];
+    store.store(&letters, NOW).await.expect("stored");
+    // A batch that is made again.
+    store.store(&letters[..1], NOW).await.expect("stored");
+
+    let stored = read(&broker, 4, |message| (message.key().map(<[u8]>::len), envelope(message)));
+    assert_eq!(stored.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [Some(10), None, Some(10), Some(10)]);
+    let whole = stored.iter().filter(|(_, envelope)| envelope.original.is_none()).count();
+    assert_eq!(whole, 1);
+    for ((_, mut envelope), letter) in stored.into_iter().zip([0, 1, 2, 0]) {
+        store.originals.put_back(&mut envelope).await.expect("it is there");
+        assert_eq!(envelope, Envelope::new(&letters[letter], "archive", NOW));
+    }
 }
 
 #[tokio::test]
@@ -170,6 +195,7 @@ fn given_a_wrong_property_then_the_error_names_it_and_hides_its_value() {
         "archive",
         TOPIC.to_owned(),
         &kafka("127.0.0.1:1", &[("sasl.passwort", "hunter2")]),
+        originals(),
         DELIVERY_TIMEOUT,
     )
     .expect_err("no such property")

@@ -76,10 +76,19 @@ struct Held<'s> {
     batch: Option<Batch>,
     /// The Kafka timestamp of the record that it goes on with, while it isn't fetched.
     next: Option<UnixMillis>,
-    /// The schema that the first record of the stash waits for.
-    waiting: Option<SchemaId>,
+    /// What the first record of the stash waits for.
+    waiting: Option<Wait>,
     /// The registry said that it doesn't know this id: to be declared in the batch of the record that has it.
     unknown: Option<SchemaId>,
+}
+
+/// What a record may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// The registry's answer.
+    Schema(SchemaId),
+    /// This time: too many records of its topic are bad.
+    Until(Duration),
 }
 
 /// Runs a lane until the process is asked to stop and everything is flushed.
@@ -107,6 +116,8 @@ struct Lane<'s> {
     last: Option<(TopicHandle, TopicPartition)>,
     schemas: Schemas,
     lookups: Vec<SchemaId>,
+    /// When the first partition of a topic with too many bad records may be read again.
+    limited_until: Option<Duration>,
     compressor: Compressor,
     sealing: Sealing,
     publishing: Publishing,
@@ -171,6 +182,7 @@ impl<'s> Lane<'s> {
             last: None,
             schemas: Schemas::default(),
             lookups: Vec::new(),
+            limited_until: None,
             compressor,
             sealing: Sealing::default(),
             publishing: Publishing::default(),
@@ -238,6 +250,7 @@ impl<'s> Lane<'s> {
         if self.shared.stop.is_cancelled() {
             self.handle(Event::Shutdown);
         }
+        self.lift_limits();
         self.keep_subscription()?;
         self.look_at_topic_ids();
         self.place_until = self.shared.clock.monotonic() + PLACE_SLICE;
@@ -335,7 +348,7 @@ impl<'s> Lane<'s> {
     fn learn(&mut self, id: SchemaId, lookup: Lookup) {
         self.lookups.retain(|asked| *asked != id);
         let known = self.schemas.learn(id, lookup, &self.shared.publisher.terms.timestamp);
-        let waiting = self.held.iter_mut().filter(|(_, held)| held.waiting == Some(id));
+        let waiting = self.held.iter_mut().filter(|(_, held)| held.waiting == Some(Wait::Schema(id)));
         let mut ready = Vec::new();
         for (partition, held) in waiting {
             held.waiting = None;

@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use super::{Answer, CALM_AFTER, CALM_WAIT, IDLE_WAIT, Lane, TAKE};
+use super::{Answer, CALM_AFTER, CALM_WAIT, IDLE_WAIT, Lane, TAKE, Wait};
 use crate::batch::Batch;
 use crate::batch::place::{Placed, Placer};
 use crate::core::batch::{Run, SealReason};
 use crate::core::{Event, Filling};
+use crate::dead_letter::limit::Allowed;
 use crate::fault_point::{self, Point};
 use crate::registry::cache::Lookup;
 use crate::source::{PartitionError, Record};
@@ -155,9 +156,17 @@ impl<'s> Lane<'s> {
                 next = records.next();
                 continue;
             }
-            if self.shared.clock.monotonic() >= self.place_until {
+            let now = self.shared.clock.monotonic();
+            if now >= self.place_until {
                 return self.put_back(partition, record);
             }
+            let letters = match self.shared.gate.allows(&partition.topic, now) {
+                Allowed::Letters(most) => most,
+                Allowed::NotBefore(time) => {
+                    self.put_back(partition, record);
+                    return self.wait(partition, Wait::Until(time));
+                }
+            };
             if self.held.get(partition).is_none_or(|held| held.batch.is_none()) {
                 self.tell_log_end(partition);
             }
@@ -186,7 +195,9 @@ impl<'s> Lane<'s> {
                 compressor: &mut self.compressor,
                 valve: &self.shared.config.name,
             };
-            let placed = place_run(&mut placer, partition, batch, record, records, filling);
+            let room = Room { filling, letters };
+            let placed = place_run(&mut placer, partition, batch, record, records, room);
+            self.shared.gate.count(&partition.topic, placed.run.records, placed.letters, now);
             self.shared.status.consumed(&partition.topic, placed.run.records, placed.bytes);
             fault_point::reach(Point::Filling);
             next = placed.rest;
@@ -209,11 +220,43 @@ impl<'s> Lane<'s> {
         }
     }
 
-    fn look_up(&mut self, partition: &TopicPartition, id: SchemaId) {
+    /// Leaves the partition alone until what its next record waits for is there.
+    fn wait(&mut self, partition: &TopicPartition, wait: Wait) {
         if let Some(held) = self.held.get_mut(partition) {
-            held.waiting = Some(id);
+            held.waiting = Some(wait);
+        }
+        if let Wait::Until(time) = wait {
+            self.limited_until = Some(self.limited_until.map_or(time, |first| first.min(time)));
         }
         self.handle(Event::Waiting(partition.clone(), true));
+    }
+
+    /// Goes on with topics that had too many bad records, when their time has come.
+    pub(super) fn lift_limits(&mut self) {
+        let Some(first) = self.limited_until else { return };
+        let now = self.shared.clock.monotonic();
+        if now < first {
+            return;
+        }
+        let (mut ready, mut next) = (Vec::new(), None);
+        for (partition, held) in &mut self.held {
+            match held.waiting {
+                Some(Wait::Until(time)) if time <= now => {
+                    held.waiting = None;
+                    ready.push(partition.clone());
+                }
+                Some(Wait::Until(time)) => next = Some(next.map_or(time, |next: Duration| next.min(time))),
+                _ => {}
+            }
+        }
+        self.limited_until = next;
+        for partition in ready {
+            self.handle(Event::Waiting(partition, false));
+        }
+    }
+
+    fn look_up(&mut self, partition: &TopicPartition, id: SchemaId) {
+        self.wait(partition, Wait::Schema(id));
         if self.lookups.contains(&id) {
             return;
         }
@@ -232,10 +275,19 @@ impl<'s> Lane<'s> {
     }
 }
 
+/// What [`place_run`] may fill.
+struct Room {
+    filling: Filling,
+    /// So many dead letters.
+    letters: u64,
+}
+
 /// What [`place_run`] did.
 struct PlacedRun<'s> {
     run: Run,
     bytes: u64,
+    /// Dead letters among the records.
+    letters: u64,
     /// The record that couldn't be placed.
     rest: Option<Record<'s>>,
     /// The schema that it waits for.
@@ -250,10 +302,11 @@ fn place_run<'s>(
     batch: &mut Batch,
     first: Record<'s>,
     records: &mut dyn Iterator<Item = Record<'s>>,
-    filling: Filling,
+    Room { filling, letters }: Room,
 ) -> PlacedRun<'s> {
-    let mut done = PlacedRun { run: Run::default(), bytes: 0, rest: None, wait: None };
+    let mut done = PlacedRun { run: Run::default(), bytes: 0, letters: 0, rest: None, wait: None };
     done.run.first_timestamp = first.timestamp();
+    let letters_before = batch.dead_letter_count();
     let (room, mut next) = (filling.room.min(RUN), Some(first));
     while let Some(record) = next.take() {
         if record.error().is_some() {
@@ -282,7 +335,8 @@ fn place_run<'s>(
                 break;
             }
         }
-        if done.run.records < room {
+        done.letters = (batch.dead_letter_count() - letters_before) as u64;
+        if done.run.records < room && done.letters < letters {
             next = records.next();
         }
     }

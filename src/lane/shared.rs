@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::batch::BatchId;
+use crate::dead_letter::limit::Gate;
 use crate::registry::cache::SchemaCache;
 use crate::source::offsets::Offsets;
 use crate::stored::survey::Survey;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) survey: Survey,
     pub(crate) budget: Budget,
     pub(crate) takeovers: Takeovers,
+    pub(crate) gate: Gate,
     pub(crate) gathering: Arc<Gathering>,
     pub(crate) status: Status,
     pub(crate) troubles: Troubles,

@@ -16,6 +16,8 @@ pub enum Dependency {
     Sink,
     /// The dead-letter topic.
     DeadLetterTopic,
+    /// The good records of a topic, of which too many are bad.
+    DeadLetterLimit,
 }
 
 impl Dependency {
@@ -27,6 +29,7 @@ impl Dependency {
             Self::Registry => "registry",
             Self::Sink => "sink",
             Self::DeadLetterTopic => "dead_letter_topic",
+            Self::DeadLetterLimit => "dead_letter_limit",
         }
     }
 }

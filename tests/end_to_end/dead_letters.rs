@@ -1,11 +1,15 @@
 //! What can never be stored is kept in the dead-letter topic; what is around it is stored all the same.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::event::{Event, SEVEN, orders};
+use crate::files;
+use crate::patience::{stays, wait_until};
 use crate::scene::Scene;
 use crate::stack::Stack;
 use crate::valve::{Settings, Valve, run};
@@ -33,6 +37,9 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_many_kinds_of_bad_records_among_good_ones_then_each_goes_where_it_belongs,
     given_a_dead_letter_topic_that_refuses_then_nothing_is_committed_past_the_bad_record,
     given_a_dead_letter_topic_that_isnt_there_then_valve_creates_it,
+    given_a_dead_letter_topic_that_is_away_for_a_minute_then_good_and_bad_records_are_where_they_belong,
+    given_a_letter_larger_than_the_topic_allows_then_its_original_is_in_the_bucket_and_the_letter_says_where,
+    given_more_bad_records_than_allowed_then_the_topic_rests_for_a_minute_and_others_go_on,
 ];
 
 /// A bad value: as it comes, or none.
@@ -326,6 +333,133 @@ fn given_a_dead_letter_topic_that_refuses_then_nothing_is_committed_past_the_bad
     scene.assert_stored(&good);
     // At least once, they say; what matters is that it is there.
     assert_letter(&scene.kafka.values(&scene.dead_letter_topic)[0], &scene, bad.offset, Some(b"not Avro"));
+}
+
+fn given_a_dead_letter_topic_that_is_away_for_a_minute_then_good_and_bad_records_are_where_they_belong(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let valve = Valve::run(&scene.settings().with("VALVE_BATCH__MAX_AGE", "2s"));
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let mut round = |scene: &mut Scene<'_>, index: i64| {
+        good.extend(scene.produce(&orders(&topic, index * 5..index * 5 + 5, 1)));
+        let value = format!("not Avro, {index}");
+        let at = scene.producer.produce_raw(&topic, Some(value.as_bytes()));
+        bad.push((at.offset, value));
+        at.offset
+    };
+    round(&mut scene, 0);
+    scene.wait_committed();
+    scene.kafka.limit_messages(&scene.dead_letter_topic, 10);
+    let first_refused = round(&mut scene, 1);
+    valve.wait_unready("dead_letter_topic");
+    for index in 2..14 {
+        round(&mut scene, index);
+        let what = "nothing is committed past what is stored nowhere";
+        stays(what, Duration::from_secs(5), || {
+            scene.kafka.committed(&scene.name, &scene.topic)[0] <= first_refused
+        });
+    }
+    scene.kafka.limit_messages(&scene.dead_letter_topic, 1_000_000);
+    valve.wait_ready();
+    round(&mut scene, 14);
+    scene.wait_committed();
+    valve.stop();
+
+    scene.assert_stored(&good);
+    let mut letters = scene.kafka.values(&scene.dead_letter_topic);
+    letters.dedup_by_key(|letter| letter["id"].clone());
+    letters.sort_by_key(|letter| letter["offset"].as_i64());
+    letters.dedup_by_key(|letter| letter["id"].clone());
+    assert_eq!(letters.len(), bad.len());
+    for (letter, (offset, value)) in letters.iter().zip(&bad) {
+        assert_letter(letter, &scene, *offset, Some(value.as_bytes()));
+    }
+}
+
+fn given_a_letter_larger_than_the_topic_allows_then_its_original_is_in_the_bucket_and_the_letter_says_where(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    scene.kafka.limit_messages(&scene.dead_letter_topic, 2_000);
+    let good = scene.produce(&orders(&topic, 0..3, 1));
+    // Nothing that could be compressed.
+    let mut state = 1_u64;
+    let value = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0] | 2
+    });
+    let value: Vec<u8> = value.take(5_000).collect();
+    let large = scene.producer.produce_with_headers(&topic, Some(&value), &[("trace", "abc")]);
+    let small = scene.producer.produce_raw(&topic, Some(b"not Avro"));
+    let settings = scene.settings();
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+
+    let letters = scene.kafka.values(&scene.dead_letter_topic);
+    let of = |offset: i64| letters.iter().find(|letter| letter["offset"] == offset).unwrap();
+    assert_eq!(letters.len(), 2);
+    assert_letter(of(small.offset), &scene, small.offset, Some(b"not Avro"));
+    let letter = of(large.offset);
+    assert_letter(letter, &scene, large.offset, None);
+    assert_eq!(letter["original"]["place"], format!("s3://{}", stack.bucket));
+
+    let (originals, rows): (Vec<_>, Vec<_>) =
+        scene.files().into_iter().partition(|file| file.key.contains("/_dead_letters/"));
+    files::assert_holds_exactly(&rows, &good, &mut scene.producer);
+    assert_eq!(originals.len(), 1);
+    assert_eq!(letter["original"]["key"], originals[0].key);
+    let headers = json!([{"name": "trace", "value": BASE64.encode("abc")}]);
+    let row = json!({"key": null, "headers": headers, "value": BASE64.encode(&value)});
+    assert_eq!(originals[0].records, [row]);
+
+    let (code, report) = run(&settings, &["audit"]);
+    assert!(code == 0 && report.contains("PROVEN"), "{report}");
+    let (_, listed) = run(&settings, &["deadletters", "list", "--json"]);
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let place = listed.iter().find(|letter| letter["offset"] == large.offset).unwrap()["place"].clone();
+    let (code, shown) = run(&settings, &["deadletters", "show", place.as_str().unwrap()]);
+    assert!(code == 0 && shown.contains(&originals[0].key) && shown.contains("5000 bytes"), "{shown}");
+
+    // It comes back as it was: with its own bytes it fails once more.
+    let (code, said) = run(&settings, &["deadletters", "replay"]);
+    assert!(code == 0 && said.contains("Sent 2 records again."), "{said}");
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+    let originals: Vec<_> =
+        scene.files().into_iter().filter(|file| file.key.contains("/_dead_letters/")).collect();
+    assert_eq!(originals.len(), 2);
+    assert_eq!(originals[0].records, originals[1].records);
+}
+
+fn given_more_bad_records_than_allowed_then_the_topic_rests_for_a_minute_and_others_go_on(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let (topic, other) = (scene.topic.clone(), format!("{}.others", scene.name));
+    scene.kafka.create_topic(&other, 1);
+    for _ in 0..30 {
+        scene.producer.produce_raw(&topic, Some(b"not Avro"));
+    }
+    let settings = scene
+        .settings()
+        .with("VALVE_TOPICS", &format!("{topic},{other}"))
+        .with("VALVE_DEADLETTER__MAX_PER_MINUTE", "20");
+    let valve = Valve::run(&settings);
+    let said = valve.wait_unready("dead_letter_limit");
+    assert!(said.contains(&topic) && said.contains("deadletter.max_per_minute"), "{said}");
+    wait_until("what was taken to be committed", || scene.kafka.committed(&scene.name, &topic) == [21]);
+    let good = scene.produce(&orders(&other, 0..5, 1));
+    scene.kafka.wait_committed(&scene.name, &other);
+    assert_eq!(scene.kafka.ends(&scene.dead_letter_topic), [21]);
+
+    scene.wait_committed();
+    valve.wait_ready();
+    valve.stop();
+    assert_eq!(scene.kafka.ends(&scene.dead_letter_topic), [30]);
+    scene.assert_stored(&good);
 }
 
 fn given_a_dead_letter_topic_that_isnt_there_then_valve_creates_it(stack: &Stack) {

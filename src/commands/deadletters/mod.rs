@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use super::failure::{Failure, report, unprinted};
 use crate::cli::DeadlettersCommand;
 use crate::config::Config;
+use crate::dead_letter::original::Originals;
 use crate::source::topic::{self, From, StoredMessage};
 
 /// Lists, shows or replays.
@@ -37,6 +38,12 @@ async fn read<T: Default + Send + 'static>(
         Ok(made)
     });
     read.await.unwrap_or_else(|error| Err(error.to_string())).map_err(Failure::Unasked)
+}
+
+/// Where the originals of large letters are.
+async fn originals(config: &Config) -> Result<Originals, Failure> {
+    let sink = crate::sink::open(&config.sink).await.map_err(Failure::usage)?;
+    Ok(Originals::new(sink, &config.sink))
 }
 
 /// Text from outside, without what could move a terminal's cursor or colour it.

@@ -4,14 +4,16 @@ use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::Failure;
 use super::list::table;
+use super::{Failure, originals};
 use crate::cli::DeadlettersReplayArgs;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config, Isolation};
 use crate::dead_letter::list::{Filter, Groups, Seen, count};
+use crate::dead_letter::original::Originals;
 use crate::dead_letter::producer::resender::Resender;
 use crate::dead_letter::replay::{Choice, Survey};
 use crate::source::topic::{self, From};
@@ -27,12 +29,10 @@ pub(super) async fn replay(args: DeadlettersReplayArgs) -> Result<String, Failur
     }
     let max_attempts = args.max_attempts;
     let choice = Choice { valve: config.name.clone(), filter: Filter::from(args.filter), max_attempts };
-    let done =
-        spawn_blocking(
-            move || {
-                if args.dry_run { would_send(&config, &choice) } else { send(&config, &choice) }
-            },
-        );
+    let originals = originals(&config).await?;
+    let done = spawn_blocking(move || {
+        if args.dry_run { would_send(&config, &choice) } else { send(&config, &choice, &originals) }
+    });
     done.await.unwrap_or_else(|error| Err(Failure::Failed(error.to_string())))
 }
 
@@ -59,15 +59,17 @@ fn would_send(config: &Config, choice: &Choice) -> Result<String, Failure> {
     Ok(format!("{}Nothing was sent.{}\n", table(&groups, 0), others(&survey, choice)))
 }
 
-fn send(config: &Config, choice: &Choice) -> Result<String, Failure> {
+fn send(config: &Config, choice: &Choice, originals: &Originals) -> Result<String, Failure> {
     // Before the topic is read: another replay ends with this.
     let mut resender = Resender::open(config).map_err(Failure::Unasked)?;
     let survey = survey(config, choice)?;
     let (all, mut sent, mut seen) = (survey.to_send(), 0, Seen::default());
     let (mut failed, mut progress) = (None, Progress::new(all));
     let read = topic::read(config, &config.dead_letter_topic(), From::Beginning, |message| {
-        let Some(letter) = survey.pick(&message, &mut seen) else { return ControlFlow::Continue(()) };
-        if let Err(why) = resender.send(&letter, message.partition) {
+        let Some(mut letter) = survey.pick(&message, &mut seen) else { return ControlFlow::Continue(()) };
+        let whole = Handle::current().block_on(originals.put_back(&mut letter));
+        let whole = whole.map_err(|error| error.to_string());
+        if let Err(why) = whole.and_then(|()| resender.send(&letter, message.partition)) {
             failed = Some(why);
             return ControlFlow::Break(());
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apache_avro::reader::datum::GenericDatumReader;
 
-use super::{Failure, escaped, plain, read};
+use super::{Failure, escaped, originals, plain, read};
 use crate::avro::program::Program;
 use crate::avro::references;
 use crate::avro::schema::WriterSchema;
@@ -14,6 +14,7 @@ use crate::avro::wire;
 use crate::cli::DeadlettersShowArgs;
 use crate::config::{self, Config};
 use crate::dead_letter::envelope::Envelope;
+use crate::dead_letter::original::Elsewhere;
 use crate::dead_letter::replayed::rfc3339;
 use crate::registry::confluent::Confluent;
 use crate::registry::{Answer, SchemaSource as _};
@@ -43,19 +44,31 @@ pub(super) async fn show(args: DeadlettersShowArgs) -> Result<String, Failure> {
             "nothing lies at {partition}/{offset} of {topic}; `valve deadletters list` says what does"
         ))
     })?;
-    let letter = Envelope::from_json(&value)
+    let mut letter = Envelope::from_json(&value)
         .map_err(|error| Failure::Failed(format!("{partition}/{offset} of {topic}: {error}")))?;
     if args.json {
         return Ok(format!("{}\n", escaped(&String::from_utf8_lossy(&value))));
+    }
+    let elsewhere = letter.original.clone();
+    if elsewhere.is_some() {
+        originals(&config)
+            .await?
+            .put_back(&mut letter)
+            .await
+            .map_err(|error| Failure::Failed(error.to_string()))?;
     }
     let decoded = match letter.message.as_ref() {
         Some(message) => Some(decode(&config, &message.0).await),
         None => None,
     };
-    Ok(as_text(&letter, decoded))
+    Ok(as_text(&letter, elsewhere, decoded))
 }
 
-fn as_text(letter: &Envelope, decoded: Option<Result<String, String>>) -> String {
+fn as_text(
+    letter: &Envelope,
+    elsewhere: Option<Elsewhere>,
+    decoded: Option<Result<String, String>>,
+) -> String {
     let size = letter
         .message
         .as_ref()
@@ -79,6 +92,7 @@ fn as_text(letter: &Envelope, decoded: Option<Result<String, String>>) -> String
         ("schema id", letter.schema_id.map_or_else(|| "-".to_owned(), |id| id.to_string())),
         ("id", plain(&letter.id)),
         ("key", letter.key.as_ref().map_or_else(|| "-".to_owned(), |key| text_or_hex(&key.0))),
+        ("original", elsewhere.map_or_else(|| "in the letter".to_owned(), |at| plain(&at.to_string()))),
         ("value", size),
     ];
     let mut text = String::new();

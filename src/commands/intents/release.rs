@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::core::Commit;
 use crate::core::intent::Layout;
 use crate::core::start::Facts;
+use crate::dead_letter::original::Originals;
 use crate::dead_letter::producer::KafkaDeadLetters;
 use crate::registry::cache::SchemaCache;
 use crate::registry::confluent::Confluent;
@@ -119,7 +120,8 @@ async fn releaser(config: &Arc<Config>, offsets: &Offsets) -> Result<Releaser, F
     let unknown_after = config.registry.unknown_after;
     let terms = Arc::new(Terms::of(&Layout::of(config)).map_err(Failure::Usage)?);
     let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
-    let dead_letters = Arc::new(KafkaDeadLetters::open(config).map_err(Failure::usage)?);
+    let originals = Originals::new(Arc::clone(&sink), &config.sink);
+    let dead_letters = Arc::new(KafkaDeadLetters::open(config, originals).map_err(Failure::usage)?);
     let publisher = Publisher::new(Arc::clone(config), terms, &cluster, sink, dead_letters, troubles.clone());
     let maker = Maker {
         publisher: publisher.clone(),

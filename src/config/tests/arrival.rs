@@ -178,6 +178,15 @@ const CASES: &[Case] = &[
     case("memory.budget", Some("1717986880"), ("'1 GiB'", "1 GiB"), "1073741824", |c| shown(c.memory_budget)),
     case("memory.budget", Some("1717986880"), ("'50 %'", "50%"), "2147483600", |c| shown(c.memory_budget)),
     case("nulls", Some("Skip"), ("'deadletter'", "deadletter"), "DeadLetter", |c| shown(c.nulls)),
+    case("deadletter.max_per_minute", Some("Some(100000)"), ("500", "500"), "Some(500)", |c| {
+        shown(c.dead_letter_limits.max_per_minute)
+    }),
+    case("deadletter.max_per_minute", Some("Some(100000)"), ("'off'", "off"), "None", |c| {
+        shown(c.dead_letter_limits.max_per_minute)
+    }),
+    case("deadletter.max_share", Some("None"), ("'5 %'", "5%"), "Some(5)", |c| {
+        shown(c.dead_letter_limits.max_share)
+    }),
     case("http.listen", Some("127.0.0.1:8080"), ("'[::1]:0'", "[::1]:0"), "[::1]:0", |c| {
         c.http_listen.to_string()
     }),

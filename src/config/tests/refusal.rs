@@ -180,7 +180,7 @@ fn given_an_unknown_name_then_the_nearest_is_suggested() {
         ("name.first", ""),
         ("quux", ""),
         ("watchdog.stall", ""),
-        ("deadletter.max_per_minute", ""),
+        ("hours.lateness", ""),
         ("consul.required", ""),
     ];
     for (written, meant) in meant {

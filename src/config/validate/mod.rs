@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::check::Checker;
 use super::error::{ConfigErrors, Problem};
 use super::value::{duration, integer, percent, size};
-use super::{BatchLimits, Config, GroupConfig, LayoutConfig, OutOfRange, Start};
+use super::{BatchLimits, Config, DeadLetterLimits, GroupConfig, LayoutConfig, OutOfRange, Start};
 use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
 
@@ -79,6 +79,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let nulls = settings.required("nulls", |text| {
         choice(text, &[("skip", NullPolicy::Skip), ("deadletter", NullPolicy::DeadLetter)])
     });
+    let dead_letter_limits = dead_letter_limits(settings);
     let http_listen = settings.required("http.listen", listen);
     let statsd = settings.optional("metrics.statsd", host_port);
     let shutdown_deadline = positive(settings, "shutdown.deadline");
@@ -101,6 +102,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
         lanes: lanes?,
         memory_budget: memory_budget?,
         nulls: nulls?,
+        dead_letter_limits: dead_letter_limits?,
         http_listen: http_listen?,
         statsd,
         shutdown_deadline: shutdown_deadline?,
@@ -168,6 +170,17 @@ fn batch(settings: &mut Checker) -> Option<BatchLimits> {
         max_files: max_files?,
         max_record_bytes: max_record_bytes?,
     })
+}
+
+fn dead_letter_limits(settings: &mut Checker) -> Option<DeadLetterLimits> {
+    let max_per_minute = settings.required("deadletter.max_per_minute", |text| match text.trim() {
+        "off" => Ok(None),
+        number => within(integer(number)?, 1, i64::MAX as u64).map(Some),
+    });
+    let max_share = settings.optional("deadletter.max_share", |text| {
+        percent(text).unwrap_or_else(|| Err("it isn't a share, as in `5 %`".into()))
+    });
+    Some(DeadLetterLimits { max_per_minute: max_per_minute?, max_share })
 }
 
 fn layout(settings: &mut Checker) -> Option<LayoutConfig> {

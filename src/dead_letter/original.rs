@@ -1,0 +1,272 @@
+//! The original of a letter that is too large for the dead-letter topic: a container file of one row, in the sink.
+//!
+//! The letter in the topic says where it is. Its key and its row are a function of the letter, so a batch that is made again
+//! finds it there. It isn't among the files that `valve audit` counts: its header names no batch.
+
+use std::fmt;
+use std::sync::Arc;
+
+use apache_avro::Reader;
+use apache_avro::types::Value;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::DeadLetter;
+use super::envelope::{Base64, Envelope, Header};
+use crate::avro::container::{one_row, put_long};
+use crate::config::SinkConfig;
+use crate::sink::{Sink, SinkError};
+
+/// The folder below `sink.prefix`; topics' folders are in it.
+pub const FOLDER: &str = "_dead_letters";
+
+const SCHEMA: &str = concat!(
+    r#"{"type":"record","name":"Original","namespace":"valve","doc":"A Kafka message that valve could not store","fields":["#,
+    r#"{"name":"key","type":["null","bytes"]},"#,
+    r#"{"name":"headers","type":{"type":"array","items":{"type":"record","name":"Header","fields":["#,
+    r#"{"name":"name","type":"string"},{"name":"value","type":["null","bytes"]}]}}},"#,
+    r#"{"name":"value","type":["null","bytes"]}]}"#
+);
+
+/// Where an original is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The bucket (`s3://events`) or directory.
+    pub place: String,
+    /// The key of the file there.
+    pub key: String,
+    /// How long the file is, in bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.place, self.key)
+    }
+}
+
+/// Why an original can't be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the original, {place}: {why}")]
+pub struct Unreadable {
+    place: Elsewhere,
+    why: String,
+}
+
+/// Where originals go.
+#[derive(Clone, Debug)]
+pub struct Originals {
+    sink: Arc<dyn Sink>,
+    place: String,
+    prefix: String,
+}
+
+impl Originals {
+    /// Those in `sink`, which is configured so.
+    #[must_use]
+    pub fn new(sink: Arc<dyn Sink>, config: &SinkConfig) -> Self {
+        let place = match config {
+            SinkConfig::S3(s3) => format!("s3://{}", s3.bucket),
+            SinkConfig::Local { path, .. } => path.display().to_string(),
+        };
+        Self { sink, place, prefix: config.prefix().to_owned() }
+    }
+
+    /// Stores what `letter` was made of; a letter with this `id`.
+    ///
+    /// # Errors
+    /// What the sink says.
+    pub async fn store(&self, letter: &DeadLetter, id: Uuid) -> Result<Elsewhere, SinkError> {
+        let (digest, body) = one_row(SCHEMA, id.into_bytes(), row(letter));
+        // A topic that was deleted and made again has other records at the same offsets.
+        let name = format!("{FOLDER}/{}/{id}_{digest}.avro", letter.source.topic);
+        let key = if self.prefix.is_empty() { name } else { format!("{}/{name}", self.prefix) };
+        let bytes = body.len();
+        self.sink.put(&key, digest, body).await?;
+        Ok(Elsewhere { place: self.place.clone(), key, bytes })
+    }
+
+    /// Puts the original back into `letter`, if that says that it is elsewhere.
+    ///
+    /// # Errors
+    /// When it can't be read, or isn't there any more.
+    pub async fn put_back(&self, letter: &mut Envelope) -> Result<(), Unreadable> {
+        let Some(place) = letter.original.take() else { return Ok(()) };
+        let read = self.sink.read(&place.key, 0..place.bytes).await;
+        let original = match read {
+            Ok(Some(file)) => Original::from_file(&file),
+            Ok(None) => Err(format!("nothing is there in {}", self.place)),
+            Err(error) => Err(error.to_string()),
+        };
+        let original = original.map_err(|why| Unreadable { place, why })?;
+        letter.key = original.key.map(Base64);
+        letter.headers = original.headers;
+        letter.message = original.value.map(Base64);
+        Ok(())
+    }
+}
+
+/// The row: its large parts are shared, not copied.
+fn row(letter: &DeadLetter) -> Vec<Bytes> {
+    let mut row = Row::default();
+    row.optional(letter.key.as_ref());
+    if !letter.headers.is_empty() {
+        row.long(letter.headers.len());
+        for (name, value) in &letter.headers {
+            row.long(name.len());
+            row.small.extend_from_slice(name.as_bytes());
+            row.optional(value.as_ref());
+        }
+    }
+    row.long(0);
+    row.optional(letter.value.as_ref());
+    row.flush();
+    row.pieces
+}
+
+/// A datum that is being written.
+#[derive(Default)]
+struct Row {
+    pieces: Vec<Bytes>,
+    /// What comes behind the pieces.
+    small: Vec<u8>,
+}
+
+impl Row {
+    /// A count or length.
+    fn long(&mut self, number: usize) {
+        put_long(&mut self.small, number as u64);
+    }
+
+    /// `["null", "bytes"]`
+    fn optional(&mut self, bytes: Option<&Bytes>) {
+        let Some(bytes) = bytes else { return self.long(0) };
+        self.long(1);
+        self.long(bytes.len());
+        self.flush();
+        self.pieces.push(bytes.clone());
+    }
+
+    fn flush(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.small).into());
+        }
+    }
+}
+
+/// A Kafka message, as it was.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Original {
+    key: Option<Bytes>,
+    headers: Vec<Header>,
+    value: Option<Bytes>,
+}
+
+impl Original {
+    fn from_file(file: &[u8]) -> Result<Self, String> {
+        let mut rows = Reader::new(file).map_err(|error| error.to_string())?;
+        let row = rows.next().ok_or("the file has no row")?.map_err(|error| error.to_string())?;
+        Self::from_row(row).ok_or_else(|| "the file holds something else".to_owned())
+    }
+
+    fn from_row(row: Value) -> Option<Self> {
+        let [key, headers, value] = fields(row)?;
+        let Value::Array(headers) = headers else { return None };
+        let headers = headers.into_iter().map(|header| {
+            let [name, value] = fields(header)?;
+            let Value::String(name) = name else { return None };
+            Some(Header { name, value: optional(value)?.map(Base64) })
+        });
+        Some(Self { key: optional(key)?, headers: headers.collect::<Option<_>>()?, value: optional(value)? })
+    }
+}
+
+/// The fields of a record that has so many.
+fn fields<const N: usize>(record: Value) -> Option<[Value; N]> {
+    let Value::Record(fields) = record else { return None };
+    fields.into_iter().map(|(_, value)| value).collect::<Vec<_>>().try_into().ok()
+}
+
+/// What `["null", "bytes"]` may hold.
+fn optional(value: Value) -> Option<Option<Bytes>> {
+    let Value::Union(_, value) = value else { return None };
+    match *value {
+        Value::Null => Some(None),
+        Value::Bytes(bytes) => Some(Some(bytes.into())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dead_letter::envelope::letter_at;
+    use crate::sink::memory::MemorySink;
+    use crate::types::UnixMillis;
+
+    fn originals(prefix: &str) -> Originals {
+        let config = SinkConfig::Local { path: "/data".into(), prefix: prefix.to_owned() };
+        Originals::new(Arc::new(MemorySink::default()), &config)
+    }
+
+    fn bytes() -> impl Strategy<Value = Option<Bytes>> {
+        prop::option::of(prop::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from))
+    }
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+    }
+
+    #[test]
+    fn given_a_letter_then_its_original_lies_under_its_topic_and_the_letter_says_where() {
+        let (letter, id) = (letter_at(17), Uuid::from_u128(7));
+        for (prefix, begin) in [("", ""), ("tank", "tank/")] {
+            let place = now(originals(prefix).store(&letter, id)).expect("stored");
+            let begin = format!("/data/{begin}_dead_letters/orders/{id}_");
+            assert!(place.to_string().starts_with(&begin) && place.key.ends_with(".avro"), "{place}");
+        }
+    }
+
+    #[test]
+    fn given_a_letter_that_is_stored_again_then_it_is_there_already() {
+        let originals = originals("");
+        let store = || now(originals.store(&letter_at(17), Uuid::from_u128(7)));
+        assert_eq!(store().expect("stored"), store().expect("there"));
+    }
+
+    #[test]
+    fn given_an_original_that_is_gone_or_something_else_then_it_is_told_where_it_was() {
+        let originals = originals("");
+        let place = Elsewhere { place: "s3://old".to_owned(), key: "gone".to_owned(), bytes: 9 };
+        let mut letter = Envelope::new(&letter_at(17), "archive", UnixMillis(0));
+        letter.original = Some(place);
+        let error = now(originals.put_back(&mut letter)).expect_err("gone");
+        assert!(error.to_string().contains("s3://old/gone: nothing is there in /data"), "{error}");
+        for file in [&b""[..], b"Obj\x01", b"plain text"] {
+            assert!(Original::from_file(file).is_err());
+        }
+        let (_, other) = one_row(r#""null""#, [0; 16], Vec::new());
+        assert!(Original::from_file(&other.pieces().concat()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn given_any_record_then_its_original_bytes_come_back(
+            key in bytes(),
+            value in bytes(),
+            headers in prop::collection::vec((any::<String>(), bytes()), 0..5),
+        ) {
+            let letter = DeadLetter { key, value, headers, ..letter_at(17) };
+            let whole = Envelope::new(&letter, "archive", UnixMillis(0));
+            let originals = originals("");
+            let place = now(originals.store(&letter, Uuid::from_u128(7))).expect("stored");
+            let mut read = Envelope::pointing(&letter, "archive", UnixMillis(0), place);
+            prop_assert!(read.key.is_none() && read.message.is_none() && read.headers.is_empty());
+            now(originals.put_back(&mut read)).expect("read");
+            prop_assert_eq!(read, whole);
+        }
+    }
+}
