@@ -8,7 +8,6 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::event::{Event, SEVEN, orders};
-use crate::files;
 use crate::patience::{stays, wait_until};
 use crate::scene::Scene;
 use crate::stack::Stack;
@@ -407,9 +406,8 @@ fn given_a_letter_larger_than_the_topic_allows_then_its_original_is_in_the_bucke
     assert_letter(letter, &scene, large.offset, None);
     assert_eq!(letter["original"]["place"], format!("s3://{}", stack.bucket));
 
-    let (originals, rows): (Vec<_>, Vec<_>) =
-        scene.files().into_iter().partition(|file| file.key.contains("/_dead_letters/"));
-    files::assert_holds_exactly(&rows, &good, &mut scene.producer);
+    scene.assert_stored(&good);
+    let originals = scene.originals();
     assert_eq!(originals.len(), 1);
     assert_eq!(letter["original"]["key"], originals[0].key);
     let headers = json!([{"name": "trace", "value": BASE64.encode("abc")}]);
@@ -430,8 +428,7 @@ fn given_a_letter_larger_than_the_topic_allows_then_its_original_is_in_the_bucke
     let valve = Valve::run(&settings);
     scene.wait_committed();
     valve.stop();
-    let originals: Vec<_> =
-        scene.files().into_iter().filter(|file| file.key.contains("/_dead_letters/")).collect();
+    let originals = scene.originals();
     assert_eq!(originals.len(), 2);
     assert_eq!(originals[0].records, originals[1].records);
 }

@@ -53,7 +53,18 @@ impl<'a> Scene<'a> {
 
     /// What the valve has stored in the stack's bucket.
     pub(crate) fn files(&self) -> Vec<StoredFile> {
-        files::in_bucket(self.stack, &self.stack.bucket, &self.name)
+        self.objects().1
+    }
+
+    /// The originals of large dead letters there.
+    pub(crate) fn originals(&self) -> Vec<StoredFile> {
+        self.objects().0
+    }
+
+    fn objects(&self) -> (Vec<StoredFile>, Vec<StoredFile>) {
+        let originals = format!("{}/_dead_letters/", self.name);
+        let all = files::in_bucket(self.stack, &self.stack.bucket, &self.name);
+        all.into_iter().partition(|file| file.key.starts_with(&originals))
     }
 
     /// Deletes an object of the stack's bucket.
