@@ -9,6 +9,7 @@ pub(crate) mod batch;
 pub mod budget;
 pub mod cli;
 pub mod clock;
+mod columns;
 pub mod commands;
 pub mod config;
 pub mod core;

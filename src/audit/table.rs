@@ -1,9 +1,10 @@
 //! A report for people: a line per partition, then what was found, what is on record, and the verdict.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 
 use super::ranges::Range;
 use super::report::{Finding, Record, Report, Verdict};
+use crate::columns::columns;
 use crate::types::Offset;
 
 /// A report as text.
@@ -38,24 +39,12 @@ fn name(record: &Record) -> String {
 }
 
 fn write_lines(f: &mut fmt::Formatter<'_>, records: &[Record]) -> fmt::Result {
-    let mut rows: Vec<[String; 9]> = records.iter().map(line).collect();
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(records.iter().map(line));
     if records.len() > 1 {
         rows.push(total(records));
     }
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([HEADINGS[column].len()]).max().unwrap_or_default()
-    };
-    let widths: [usize; 9] = std::array::from_fn(width);
-    let headings = HEADINGS.map(str::to_owned);
-    for row in [&headings].into_iter().chain(&rows) {
-        let mut line = format!("{:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(widths).skip(1) {
-            write!(line, "  {cell:>width$}")?;
-        }
-        writeln!(f, "{}", line.trim_end())?;
-    }
-    Ok(())
+    f.write_str(&columns(&rows, &(1..9)))
 }
 
 fn line(record: &Record) -> [String; 9] {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, escaped, plain, read, unprinted};
 use crate::cli::{DeadlettersListArgs, LetterFilterArgs};
+use crate::columns::columns;
 use crate::config;
 use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::list::{Filter, Groups, Seen, count};
@@ -105,19 +106,7 @@ pub(super) fn table(groups: &Groups, foreign: u64) -> String {
             format!("{partition}/{offset}"),
         ]);
     }
-    let widths: [usize; 8] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    });
-    let mut text = String::new();
-    if !groups.is_empty() {
-        for row in &rows {
-            let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
-                if (2..5).contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            });
-            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-            text.push('\n');
-        }
-    }
+    let mut text = if groups.is_empty() { String::new() } else { columns(&rows, &(2..5)) };
     let letters: u64 = groups.values().map(|group| group.letters).sum();
     text.push_str(&match letters {
         0 => "There are no such dead letters.\n".to_owned(),
