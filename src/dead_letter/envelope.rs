@@ -142,6 +142,13 @@ impl Envelope {
         Ok(serde_json::from_slice(json)?)
     }
 
+    /// What tells it from all other letters, and not from a repetition: its id, and when it was made. In a topic that was
+    /// deleted and made again, other records are at the same offsets.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{} {}", self.id, self.processed_at)
+    }
+
     /// The reason, when this version knows its code.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {

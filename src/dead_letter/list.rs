@@ -52,7 +52,7 @@ pub struct Seen(HashSet<String>);
 impl Seen {
     /// Whether `letter` wasn't seen before.
     pub fn is_new(&mut self, letter: &Envelope) -> bool {
-        self.0.insert(letter.id.clone())
+        self.0.insert(letter.identity())
     }
 }
 
@@ -146,6 +146,9 @@ mod tests {
     fn given_a_letter_twice_then_it_is_new_once() {
         let mut seen = Seen::default();
         assert!(seen.is_new(&letter()) && !seen.is_new(&letter()));
+        // The topic was made anew, and has a bad record at the same offset.
+        let other = Envelope { processed_at: "2026-11-26T07:00:00.000Z".to_owned(), ..letter() };
+        assert!(seen.is_new(&other));
     }
 
     #[test]

@@ -11,10 +11,10 @@ use super::envelope::Envelope;
 use super::list::{Filter, Seen};
 use crate::source::topic::StoredMessage;
 
-/// The header of a mark: its value is the id of the letter that was replayed.
+/// The header of a mark: its value says which letter was replayed ([`Envelope::identity`]).
 pub const MARK: &str = "valve-replayed";
 
-/// The id of the letter that `message` marks as replayed, if it is a mark.
+/// The identity of the letter that `message` marks as replayed, if it is a mark.
 #[must_use]
 pub(crate) fn marked(message: &StoredMessage) -> Option<&str> {
     if message.value.is_some() {
@@ -46,15 +46,15 @@ pub struct Survey {
 impl Survey {
     /// Takes notice of a message of the dead-letter topic.
     pub(crate) fn note(&mut self, message: &StoredMessage, choice: &Choice) {
-        if let Some(id) = marked(message) {
-            self.marks.insert(id.to_owned());
+        if let Some(identity) = marked(message) {
+            self.marks.insert(identity.to_owned());
         } else if let Some(letter) = letter(message)
             && letter.processed_by == choice.valve
             && choice.filter.takes(&letter)
         {
             let which =
                 if letter.attempts > choice.max_attempts { &mut self.too_often } else { &mut self.meant };
-            which.insert(letter.id);
+            which.insert(letter.identity());
         }
     }
 
@@ -79,7 +79,8 @@ impl Survey {
     /// The letter in `message`, if it is to be sent and wasn't among `seen`.
     pub(crate) fn pick(&self, message: &StoredMessage, seen: &mut Seen) -> Option<Envelope> {
         let letter = letter(message)?;
-        let is_meant = self.meant.contains(&letter.id) && !self.marks.contains(&letter.id);
+        let identity = letter.identity();
+        let is_meant = self.meant.contains(&identity) && !self.marks.contains(&identity);
         (is_meant && seen.is_new(&letter)).then_some(letter)
     }
 }
@@ -98,8 +99,8 @@ mod tests {
         StoredMessage { partition: 0, offset: Offset(0), headers: Vec::new(), value: Some(letter.to_json()) }
     }
 
-    fn mark(id: &str) -> StoredMessage {
-        let headers = vec![(MARK.to_owned(), Some(id.into()))];
+    fn mark(identity: &str) -> StoredMessage {
+        let headers = vec![(MARK.to_owned(), Some(identity.into()))];
         StoredMessage { partition: 0, offset: Offset(0), headers, value: None }
     }
 
@@ -120,7 +121,7 @@ mod tests {
             letter(5, "archive", 1),
         ];
         let mut messages: Vec<_> = letters.iter().map(stored).collect();
-        messages.insert(0, mark(&letters[4].id));
+        messages.insert(0, mark(&letters[4].identity()));
         messages.push(stored(&letters[0]));
         let foreign = StoredMessage { value: Some(b"{}".to_vec()), ..mark("x") };
         messages.extend([foreign, mark("of no letter")]);

@@ -83,8 +83,9 @@ impl Resender {
         record.timestamp = letter.timestamp.map(|at| at.0);
         self.enqueue(record).map_err(|error| self.give_up(&what, &error))?;
 
-        let id = OwnedHeaders::new_with_capacity(1).insert(Header { key: MARK, value: Some(&letter.id) });
-        let mark = BaseRecord::<[u8], [u8]>::to(&self.letters_topic).partition(partition).headers(id);
+        let identity = Header { key: MARK, value: Some(&letter.identity()) };
+        let headers = OwnedHeaders::new_with_capacity(1).insert(identity);
+        let mark = BaseRecord::<[u8], [u8]>::to(&self.letters_topic).partition(partition).headers(headers);
         self.enqueue(mark).map_err(|error| self.give_up("the mark of a letter", &error))?;
 
         self.open.0 += 1;
