@@ -51,7 +51,8 @@ Exit codes:
 const REPLAY_EXIT_CODES: &str = "\
 Exit codes:
   0  sent, or there was nothing to send
-  1  not all could be sent; running it again goes on
+  1  not all could be sent: it was interrupted by an outage or another replay, and running it again goes
+     on; or their topics refuse some, which are named
   2  the configuration or the command line is wrong
   4  Kafka could not be asked; nothing was sent";
 

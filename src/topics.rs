@@ -92,6 +92,17 @@ impl Discovery {
     }
 }
 
+/// Whether a valve with this setting reads `topic`, as far as that can be told without asking anybody: the registry may know no
+/// subject of it.
+pub(crate) fn reads(topics: &Topics, topic: &str) -> bool {
+    let is_meant = match topics {
+        Topics::List(names) => names.iter().any(|name| name == topic),
+        Topics::Pattern(pattern) => pattern.is_match(topic),
+        Topics::Registry => true,
+    };
+    is_meant && may_be_input(topic)
+}
+
 /// Kafka's internal topics and anybody's dead letters never are.
 fn may_be_input(topic: &str) -> bool {
     !topic.starts_with("__") && !topic.starts_with(dead_letter::TOPIC_PREFIX)
@@ -99,7 +110,17 @@ fn may_be_input(topic: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::may_be_input;
+    use super::*;
+
+    #[test]
+    fn given_each_way_to_say_topics_then_only_what_is_meant_and_may_be_is_read() {
+        let list = Topics::List(vec!["orders".to_owned(), "__consumer_offsets".to_owned()]);
+        let pattern = Topics::Pattern(regex::Regex::new("^or").unwrap());
+        for topics in [list, pattern, Topics::Registry] {
+            assert!(reads(&topics, "orders") && !reads(&topics, "__consumer_offsets"), "{topics:?}");
+            assert_eq!(reads(&topics, "payments"), matches!(topics, Topics::Registry));
+        }
+    }
 
     #[test]
     fn given_internal_and_dead_letter_topics_then_they_are_never_input() {

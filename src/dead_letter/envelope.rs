@@ -1,4 +1,5 @@
-//! The message of a dead letter: JSON that keeps the original record byte for byte.
+//! The message of a dead letter: JSON that keeps the original record byte for byte. (Names of headers are text; what isn't UTF-8 in
+//! them is replaced.)
 //!
 //! Its first eight fields, in their order, are a contract with those who read the topic; the others follow them.
 

@@ -128,7 +128,7 @@ pub struct DeadLetter {
     pub value: Option<Bytes>,
     /// The schema id of its wire header, if it has one.
     pub schema_id: Option<SchemaId>,
-    /// The code of what is wrong.
+    /// What is wrong.
     pub reason: Reason,
     /// What is wrong, in a sentence with its details.
     pub exception: String,

@@ -48,10 +48,13 @@ impl fmt::Display for Elsewhere {
 
 /// Why an original can't be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the original, {place}: {why}")]
-pub struct Unreadable {
-    place: Elsewhere,
-    why: String,
+pub enum Unreadable {
+    /// The sink can't be asked.
+    #[error("the original, {0}: {1}")]
+    Unasked(Elsewhere, SinkError),
+    /// It isn't there any more, or is something else.
+    #[error("the original, {0}: {1}")]
+    Gone(Elsewhere, String),
 }
 
 /// Where originals go.
@@ -93,13 +96,12 @@ impl Originals {
     /// When it can't be read, or isn't there any more.
     pub async fn put_back(&self, letter: &mut Envelope) -> Result<(), Unreadable> {
         let Some(place) = letter.original.take() else { return Ok(()) };
-        let read = self.sink.read(&place.key, 0..place.bytes).await;
-        let original = match read {
-            Ok(Some(file)) => Original::from_file(&file),
-            Ok(None) => Err(format!("nothing is there in {}", self.place)),
-            Err(error) => Err(error.to_string()),
+        let file = match self.sink.read(&place.key, 0..place.bytes).await {
+            Ok(Some(file)) => file,
+            Ok(None) => return Err(Unreadable::Gone(place, format!("nothing is there in {}", self.place))),
+            Err(error) => return Err(Unreadable::Unasked(place, error)),
         };
-        let original = original.map_err(|why| Unreadable { place, why })?;
+        let original = Original::from_file(&file).map_err(|why| Unreadable::Gone(place, why))?;
         letter.key = original.key.map(Base64);
         letter.headers = original.headers;
         letter.message = original.value.map(Base64);

@@ -12,7 +12,7 @@ use crate::types::UnixMillis;
 
 /// The valve that it was sent again for, as the client wants a name.
 pub(crate) const FOR_HEADER: &CStr = c"valve-replay-for";
-/// The same.
+/// The same name, as text.
 pub const FOR: &str = match FOR_HEADER.to_str() {
     Ok(name) => name,
     Err(_) => unreachable!(),

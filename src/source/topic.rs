@@ -7,7 +7,6 @@ use std::time::Duration;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::client::{client_config, reason};
@@ -27,7 +26,7 @@ const MAX_IN_VAIN: u32 = 150;
 pub(crate) struct StoredMessage {
     pub(crate) partition: i32,
     pub(crate) offset: Offset,
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
 }
 
@@ -52,18 +51,7 @@ pub(crate) fn read(
     each: impl FnMut(StoredMessage) -> ControlFlow<()>,
 ) -> Result<(), String> {
     let failed = |error: KafkaError| format!("topic {topic}: {}", reason(&error));
-    let consumer: BaseConsumer<QuietContext> = client_config(&config.kafka)
-        .set("client.id", "valve-letters")
-        // The client wants a group, but asks nothing of it.
-        .set("group.id", &config.name)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("enable.partition.eof", "false")
-        // To look shall not create.
-        .set("allow.auto.create.topics", "false")
-        .set("auto.offset.reset", "earliest")
-        .create_with_context(QuietContext)
-        .map_err(failed)?;
+    let consumer = reader(config, "read_committed").map_err(failed)?;
     let Some(ends) = ends(&consumer, topic).map_err(failed)? else { return Ok(()) };
     let mut left = BTreeMap::new();
     let mut assignment = TopicPartitionList::new();
@@ -81,6 +69,40 @@ pub(crate) fn read(
     }
     consumer.assign(&assignment).map_err(failed)?;
     deliver(&consumer, left, each).map_err(|what| format!("topic {topic}: {what}"))
+}
+
+/// A partition of `topic` in which a transaction is open: what lies behind its first message can't be read yet.
+///
+/// # Errors
+/// A sentence, when the brokers can't be asked.
+pub(crate) fn open_transaction(config: &Config, topic: &str) -> Result<Option<i32>, String> {
+    let ends = |isolation| {
+        let ends = reader(config, isolation).and_then(|consumer| ends(&consumer, topic));
+        ends.map_err(|error| format!("topic {topic}: {}", reason(&error)))
+    };
+    // What comes in between can only look like one.
+    let (whole, readable) = (ends("read_uncommitted")?, ends("read_committed")?.unwrap_or_default());
+    let pinned = whole
+        .unwrap_or_default()
+        .into_iter()
+        .find(|(partition, (_, end))| readable.get(partition).is_none_or(|(_, readable)| readable < end));
+    Ok(pinned.map(|(partition, _)| partition))
+}
+
+/// A client that reads and is no member of any group.
+fn reader(config: &Config, isolation: &str) -> Result<BaseConsumer<QuietContext>, KafkaError> {
+    client_config(&config.kafka)
+        .set("client.id", "valve-letters")
+        // The client wants a group, but asks nothing of it.
+        .set("group.id", &config.name)
+        .set("isolation.level", isolation)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "false")
+        // To look shall not create.
+        .set("allow.auto.create.topics", "false")
+        .set("auto.offset.reset", "earliest")
+        .create_with_context(QuietContext)
 }
 
 /// Where each partition begins and ends.
@@ -122,7 +144,7 @@ fn deliver(
                 let stored = StoredMessage {
                     partition,
                     offset: Offset(message.offset()),
-                    headers: headers(&message),
+                    key: message.key().map(<[u8]>::to_vec),
                     value: message.payload().map(<[u8]>::to_vec),
                 };
                 if each(stored).is_break() {
@@ -152,13 +174,6 @@ fn deliver(
         }
     }
     Ok(())
-}
-
-fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Option<Vec<u8>>)> {
-    let headers = message.headers().map(|headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-    });
-    headers.unwrap_or_default()
 }
 
 /// Takes a partition that is read off those that are left, and fetches no more of it.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::event::orders;
+use crate::patience::{wait_for, wait_until};
 use crate::producer::Produced;
 use crate::registry_proxy::{Mode, RegistryProxy};
 use crate::scene::Scene;
@@ -14,6 +15,8 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_schema_that_was_missing_when_its_records_are_replayed_then_each_is_in_its_hours_file_and_the_audit_is_clean,
     given_a_replay_that_is_killed_when_it_is_run_again_then_each_record_was_sent_once,
     given_a_record_that_keeps_failing_then_its_letters_count_that_and_a_replay_leaves_it_alone,
+    given_two_replays_at_once_then_the_second_ends_the_first_and_each_record_is_sent_once,
+    given_letters_whose_topic_is_gone_or_isnt_read_then_the_others_are_sent_and_they_are_named,
     given_that_valve_reads_what_isnt_committed_then_nothing_is_replayed,
 ];
 
@@ -107,6 +110,57 @@ fn whole(settings: &Settings, letter: &Value) -> Value {
     let (code, shown) = run(settings, &["deadletters", "show", "--json", letter["place"].as_str().unwrap()]);
     assert_eq!(code, 0, "{shown}");
     serde_json::from_str(&shown).unwrap()
+}
+
+fn given_two_replays_at_once_then_the_second_ends_the_first_and_each_record_is_sent_once(stack: &Stack) {
+    let mut scene = Scene::new(stack, 2);
+    let (settings, produced, _registry) = mended(&mut scene, 20);
+    let directory = tempfile::tempdir().unwrap();
+    let let_go = directory.path().join("go on");
+    let holds = settings.clone().with("FAULT_POINT", &format!("replaying:1:hold={}", let_go.display()));
+    let mut first = Valve::start(&["deadletters", "replay"], &holds);
+    wait_until("the first to have sent everything", || {
+        scene.kafka.ends(&scene.topic).iter().sum::<i64>() >= 40
+    });
+    let (code, said) = run(&settings, &["deadletters", "replay"]);
+    assert!(code == 0 && said.contains("Sent 20 records again."), "{said}");
+    std::fs::write(&let_go, "").unwrap();
+    let code = wait_for("the first to end", || first.exit_code());
+    assert_eq!(code, 1);
+    wait_until("its reason", || first.output().contains("Another replay for this valve has begun"));
+    stored_and_proven(&mut scene, &settings, &produced);
+}
+
+fn given_letters_whose_topic_is_gone_or_isnt_read_then_the_others_are_sent_and_they_are_named(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let (topic, gone) = (scene.topic.clone(), format!("{}.gone", scene.name));
+    scene.kafka.create_topic(&gone, 1);
+    for topic in [&topic, &gone, &topic, &gone, &topic] {
+        scene.producer.produce_raw(topic, Some(b"not Avro"));
+    }
+    let settings = scene.settings();
+    let both = settings.clone().with("VALVE_TOPICS", &format!("{topic},{gone}"));
+    let valve = Valve::run(&both);
+    scene.wait_committed();
+    scene.kafka.wait_committed(&scene.name, &gone);
+    valve.stop();
+    scene.kafka.delete_topic(&gone);
+
+    let (code, said) = run(&settings, &["deadletters", "replay", "--dry-run"]);
+    assert!(code == 0 && said.contains("2 are of topics that this valve doesn't read"), "{said}");
+    for (sent, before) in
+        [("Sent 3 records again.", ""), ("Sent 0 records again.", "3 had been sent before.")]
+    {
+        let (code, said) = run(&both, &["deadletters", "replay"]);
+        assert!(code == 1 && said.contains(sent) && said.contains(before), "{said}");
+        assert_eq!(said.matches(&format!("{gone}[0] at offset")).count(), 2, "{said}");
+    }
+    // They fail again, each once.
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+    let (_, listed) = run(&settings, &["deadletters", "list", "--min-attempts", "2", "--json"]);
+    assert_eq!(listed.lines().count(), 3, "{listed}");
 }
 
 fn given_that_valve_reads_what_isnt_committed_then_nothing_is_replayed(stack: &Stack) {

@@ -2,6 +2,7 @@
 
 mod list;
 mod replay;
+mod sending;
 mod show;
 
 use std::ops::ControlFlow;

@@ -47,7 +47,11 @@ const OWNED: &[Owned] = &[
     owned("delivery.report.only.error", "a dead letter counts only when it is acknowledged", REMOVE),
     owned("message.timeout.ms", "valve decides when a dead letter is tried again", REMOVE),
     owned("delivery.timeout.ms", "valve decides when a dead letter is tried again", REMOVE),
-    owned("transactional.id", "dead letters are not sent in transactions", REMOVE),
+    owned(
+        "transactional.id",
+        "replays have one of their own, and nothing else is sent in transactions",
+        REMOVE,
+    ),
 ];
 
 /// What librdkafka refuses under KIP-848, where the broker decides.

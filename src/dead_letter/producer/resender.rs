@@ -13,8 +13,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 
+use super::is_too_large;
 use crate::config::Config;
 use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::replay::MARK;
@@ -23,109 +24,110 @@ use crate::fault_point::{self, Point};
 use crate::source::client::{log, producer_config, reason};
 use crate::types::UnixMillis;
 
-/// So many letters go out in one transaction at most …
-const LETTERS_AT_ONCE: usize = 1000;
-/// … and so many bytes, unless one letter alone has more.
-const BYTES_AT_ONCE: usize = 8 << 20;
-
-/// How long the brokers may take for one step.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the brokers may take for one step, and how often one that may be tried again is.
+const TIMEOUT: Duration = Duration::from_secs(20);
+const TRIES: u32 = 3;
+/// How long the brokers keep a transaction that was left open, in milliseconds. A transaction is as short as its steps.
+const TRANSACTION_MS: u32 = 60_000;
 /// How long acknowledgements are waited for when the client's queue is full.
 const FULL_WAIT: Duration = Duration::from_millis(20);
-/// A step that may be tried again is tried so often.
-const TRIES: u32 = 5;
+
+/// A letter whose record is to be sent.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    pub(crate) letter: Envelope,
+    /// The partition of the dead-letter topic that it lies in.
+    pub(crate) partition: i32,
+}
+
+/// Why none of the letters was sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// A topic doesn't take the record of at least one of them, and won't.
+    Refused(String),
+    /// The brokers can't be reached, or don't allow it.
+    Broken(String),
+    /// Another replay for this valve has begun since.
+    Fenced,
+}
 
 /// Sends records in transactions.
 pub(crate) struct Resender {
     producer: BaseProducer<Deliveries>,
     valve: String,
     letters_topic: String,
-    /// Letters and bytes of the transaction that is open; none: there is no open one.
-    open: (usize, usize),
 }
 
 impl Resender {
     /// A sender for the valve that is configured so; one that was at work for it is fenced off.
     ///
     /// # Errors
-    /// A sentence, when a property is wrong or the brokers don't allow it.
-    pub(crate) fn open(config: &Config) -> Result<Self, String> {
+    /// When a property is wrong or the brokers don't allow it.
+    pub(crate) fn open(config: &Config) -> Result<Self, Unsent> {
         let made: Result<BaseProducer<Deliveries>, _> =
             transactional(config).create_with_context(Deliveries::default());
-        let producer = made.map_err(|error| reason(&error))?;
-        let this = Self {
-            producer,
-            valve: config.name.clone(),
-            letters_topic: config.dead_letter_topic(),
-            open: (0, 0),
-        };
-        this.insist("beginning", |producer| producer.init_transactions(TIMEOUT))?;
+        let producer = made.map_err(|error| Unsent::Broken(reason(&error)))?;
+        let this = Self { producer, valve: config.name.clone(), letters_topic: config.dead_letter_topic() };
+        this.insist("to begin", |producer| producer.init_transactions(TIMEOUT))?;
         Ok(this)
     }
 
-    /// Sends the record of `letter`, which lies in `partition` of the dead-letter topic, and its mark. It is sent for good
-    /// only with the commit after it.
+    /// Sends the records of `letters`, each with its mark: all, or none.
     ///
     /// # Errors
-    /// A sentence; what isn't committed is taken back then.
-    pub(crate) fn send(&mut self, letter: &Envelope, partition: i32) -> Result<(), String> {
-        if self.open.0 == 0 {
-            self.insist("a transaction", Producer::begin_transaction)?;
+    /// Why none was sent. After a step that wasn't answered all may have been: the marks tell.
+    pub(crate) fn send(&mut self, letters: &[Picked]) -> Result<(), Unsent> {
+        self.insist("to begin a transaction", Producer::begin_transaction)?;
+        let sent = letters.iter().try_for_each(|picked| self.enqueue(picked)).and_then(|()| self.flush());
+        if let Err(unsent) = sent {
+            self.take_back();
+            return Err(unsent);
         }
-        let what =
-            format!("the record of {}[{}] at offset {}", letter.topic, letter.partition, letter.offset);
-        let value = letter.message.as_ref().map(|value| &value.0[..]);
+        fault_point::reach(Point::Replaying);
+        self.insist("to commit", |producer| producer.commit_transaction(TIMEOUT))
+    }
+
+    fn enqueue(&self, Picked { letter, partition }: &Picked) -> Result<(), Unsent> {
         let headers = record_headers(letter, &self.valve);
         let mut record =
             BaseRecord::<[u8], [u8]>::to(&letter.topic).partition(letter.partition).headers(headers);
         record.key = letter.key.as_ref().map(|key| &key.0[..]);
-        record.payload = value;
+        record.payload = letter.message.as_ref().map(|value| &value.0[..]);
         record.timestamp = letter.timestamp.map(|at| at.0);
-        self.enqueue(record).map_err(|error| self.give_up(&what, &error))?;
+        self.enqueue_record(record)?;
 
-        let identity = Header { key: MARK, value: Some(&letter.identity()) };
-        let headers = OwnedHeaders::new_with_capacity(1).insert(identity);
-        let mark = BaseRecord::<[u8], [u8]>::to(&self.letters_topic).partition(partition).headers(headers);
-        self.enqueue(mark).map_err(|error| self.give_up("the mark of a letter", &error))?;
-
-        self.open.0 += 1;
-        self.open.1 += value.map_or(0, <[u8]>::len);
-        if self.open.0 >= LETTERS_AT_ONCE || self.open.1 >= BYTES_AT_ONCE { self.commit() } else { Ok(()) }
+        let key = format!("{MARK}{}", letter.identity());
+        let mark = BaseRecord::<[u8], [u8]>::to(&self.letters_topic).partition(*partition);
+        self.enqueue_record(mark.key(key.as_bytes()))
     }
 
-    /// Ends the transaction that is open, if there is one: what was sent is sent for good.
-    ///
-    /// # Errors
-    /// A sentence; what was sent since the last commit is taken back then.
-    pub(crate) fn commit(&mut self) -> Result<(), String> {
-        if self.open.0 == 0 {
-            return Ok(());
-        }
-        // Else the commit waits for what can't be delivered.
-        self.producer.flush(TIMEOUT).map_err(|error| self.give_up("sending", &error))?;
-        if let Some(failed) = self.producer.context().failure() {
-            self.take_back();
-            return Err(failed);
-        }
-        fault_point::reach(Point::Replaying);
-        self.insist("committing a transaction", |producer| producer.commit_transaction(TIMEOUT))?;
-        self.open = (0, 0);
-        Ok(())
-    }
-
-    fn enqueue(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), KafkaError> {
+    fn enqueue_record(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Unsent> {
+        let topic = record.topic;
         loop {
             match self.producer.send(record) {
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
-                    record = refused;
-                    self.producer.poll(FULL_WAIT);
-                }
-                Err((error, _)) => return Err(error),
                 Ok(()) => {
                     self.producer.poll(Duration::ZERO);
                     return Ok(());
                 }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    record = refused;
+                    self.producer.poll(FULL_WAIT);
+                }
+                Err((error, _)) => {
+                    let why = format!("topic {topic}: {}", reason(&error));
+                    return Err(if is_final(&error) { Unsent::Refused(why) } else { self.broken(&why) });
+                }
             }
+        }
+    }
+
+    /// Waits until everything is acknowledged, or something isn't.
+    fn flush(&self) -> Result<(), Unsent> {
+        let flushed = self.producer.flush(TIMEOUT);
+        match self.producer.context().failure() {
+            Some((why, true)) => Err(Unsent::Refused(why)),
+            Some((why, false)) => Err(self.broken(&why)),
+            None => flushed.map_err(|error| self.broken(&format!("to send: {}", reason(&error)))),
         }
     }
 
@@ -134,61 +136,87 @@ impl Resender {
         &self,
         what: &str,
         step: impl Fn(&BaseProducer<Deliveries>) -> Result<(), KafkaError>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unsent> {
         let mut tries = 0;
         loop {
             let Err(error) = step(&self.producer) else { return Ok(()) };
             tries += 1;
             let may_help = matches!(&error, KafkaError::Transaction(why) if why.is_retriable());
             if !may_help || tries >= TRIES {
-                return Err(self.give_up(what, &error));
+                let broken = self.broken(&format!("{what}: {}", reason(&error)));
+                self.take_back();
+                return Err(broken);
             }
         }
     }
 
-    /// Takes back what isn't committed, and says why.
-    fn give_up(&self, what: &str, error: &KafkaError) -> String {
-        let fenced = matches!(
-            self.producer.client().fatal_error(),
-            Some((RDKafkaErrorCode::Fenced | RDKafkaErrorCode::InvalidProducerEpoch, _))
-        );
-        if fenced {
-            return "another replay for this valve has begun, and goes on where this one was".to_owned();
+    /// What it means that the client can't go on.
+    fn broken(&self, why: &str) -> Unsent {
+        let fatal = self.producer.client().fatal_error();
+        if matches!(fatal, Some((RDKafkaErrorCode::Fenced | RDKafkaErrorCode::InvalidProducerEpoch, _))) {
+            return Unsent::Fenced;
         }
-        let failed = self.producer.context().failure();
-        self.take_back();
-        failed.unwrap_or_else(|| format!("{what}: {}", reason(error)))
+        let last = self.producer.context().last_error().map(|last| format!(" (last: {last})"));
+        Unsent::Broken(format!("{why}{}", last.unwrap_or_default()))
     }
 
-    /// As well as can be: the brokers do it when the next replay begins, or the transaction times out.
+    /// Takes back what isn't committed, as well as can be: the brokers do it when the next replay begins, or after a minute.
     fn take_back(&self) {
+        // The client ends a transaction only when it was told of every message, which it is while flushing.
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        drop(self.producer.flush(TIMEOUT));
         drop(self.producer.abort_transaction(TIMEOUT));
+        self.producer.context().forget();
     }
 }
 
 impl fmt::Debug for Resender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resender")
-            .field("valve", &self.valve)
-            .field("open", &self.open)
-            .finish_non_exhaustive()
+        f.debug_struct("Resender").field("valve", &self.valve).finish_non_exhaustive()
     }
 }
 
 fn transactional(config: &Config) -> ClientConfig {
     let mut properties = producer_config(&config.kafka);
-    // The limits of the topics decide.
-    if properties.get("message.max.bytes").is_none() {
-        properties.set("message.max.bytes", "1000000000");
+    // The limits of the topics decide; the producer of a large record may have compressed it.
+    for (property, value) in [("message.max.bytes", "1000000000"), ("compression.type", "zstd")] {
+        if properties.get(property).is_none() {
+            properties.set(property, value);
+        }
+    }
+    // The client refuses one that is longer than the transaction's.
+    let socket = properties.get("socket.timeout.ms").and_then(|ms| ms.parse::<u32>().ok());
+    if socket.is_some_and(|ms| ms > TRANSACTION_MS) {
+        properties.set("socket.timeout.ms", TRANSACTION_MS.to_string());
     }
     properties
         .set("client.id", "valve-replay")
         .set("transactional.id", format!("valve-replay-{}", config.name))
-        .set("transaction.timeout.ms", "60000")
-        .set("message.timeout.ms", "50000")
+        .set("transaction.timeout.ms", TRANSACTION_MS.to_string())
+        // Shorter than a step, which waits for it; and shorter still for a topic that isn't there.
+        .set("message.timeout.ms", "15000")
+        .set("topic.metadata.propagation.max.ms", "5000")
         // A topic that is gone shall stay so.
         .set("allow.auto.create.topics", "false");
     properties
+}
+
+/// Whether the same message would be refused again.
+fn is_final(error: &KafkaError) -> bool {
+    let of_its_topic = matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::InvalidTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::InvalidTimestamp
+                | RDKafkaErrorCode::InvalidRecord
+                | RDKafkaErrorCode::PolicyViolation
+        )
+    );
+    of_its_topic || is_too_large(error)
 }
 
 /// The record's own, and behind them those that say for whom it comes again.
@@ -204,13 +232,25 @@ fn record_headers(letter: &Envelope, valve: &str) -> OwnedHeaders {
     })
 }
 
-/// Remembers the first message that wasn't delivered.
+/// What the client says of its messages and connections.
 #[derive(Debug, Default)]
-struct Deliveries(Mutex<Option<String>>);
+struct Deliveries {
+    /// The first message that wasn't delivered, and whether it would be refused again.
+    failure: Mutex<Option<(String, bool)>>,
+    last_error: Mutex<Option<String>>,
+}
 
 impl Deliveries {
-    fn failure(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn failure(&self) -> Option<(String, bool)> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn forget(&self) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -221,6 +261,7 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the replay's producer");
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 }
 
@@ -231,7 +272,10 @@ impl ProducerContext for Deliveries {
         use rdkafka::Message as _;
 
         let Err((error, message)) = result else { return };
-        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| format!("topic {}: {}", message.topic(), reason(error)));
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| {
+            let why = format!("topic {}[{}]: {}", message.topic(), message.partition(), reason(error));
+            (why, is_final(error))
+        });
     }
 }
