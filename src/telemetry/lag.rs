@@ -80,6 +80,10 @@ fn seconds(from: UnixMillis, to: UnixMillis) -> f64 {
 }
 
 #[cfg(test)]
+#[path = "scaling_tests.rs"]
+mod scaling;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
