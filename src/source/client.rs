@@ -1,10 +1,14 @@
 //! What every Kafka client of the process has in common.
 
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::KafkaConfig;
+use crate::telemetry::repeats::Repeats;
 
 /// A client's configuration with the brokers and the properties of `kafka`; what belongs to one kind of client
 /// is set on top of it.
@@ -54,19 +58,33 @@ pub(crate) fn reason(error: &KafkaError) -> String {
     }
 }
 
-/// Hands a line of librdkafka's own log to ours, under the target `rdkafka`.
+/// Hands a line of librdkafka's own log to ours, under the target `rdkafka`. Each client repeats its warnings for as long as a
+/// broker is away: of one facility, one is let through in half a minute, the others are for debugging.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
+    static CLOCK: LazyLock<SystemClock> = LazyLock::new(SystemClock::new);
+    static REPEATS: LazyLock<Mutex<Repeats>> = LazyLock::new(Mutex::default);
+
+    let is_error = match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => {
-            tracing::error!(target: "rdkafka", facility, "{message}");
-        }
-        RDKafkaLogLevel::Warning => tracing::warn!(target: "rdkafka", facility, "{message}"),
+        | RDKafkaLogLevel::Error => true,
+        RDKafkaLogLevel::Warning => false,
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
             tracing::info!(target: "rdkafka", facility, "{message}");
+            return;
         }
-        RDKafkaLogLevel::Debug => tracing::debug!(target: "rdkafka", facility, "{message}"),
+        RDKafkaLogLevel::Debug => {
+            tracing::debug!(target: "rdkafka", facility, "{message}");
+            return;
+        }
+    };
+    let mut repeats = REPEATS.lock().unwrap_or_else(PoisonError::into_inner);
+    match repeats.let_through(facility, CLOCK.monotonic()) {
+        Some(held_back) if is_error => {
+            tracing::error!(target: "rdkafka", facility, held_back, "{message}");
+        }
+        Some(held_back) => tracing::warn!(target: "rdkafka", facility, held_back, "{message}"),
+        None => tracing::debug!(target: "rdkafka", facility, "{message}"),
     }
 }

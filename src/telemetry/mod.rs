@@ -8,6 +8,7 @@ pub mod lag;
 pub mod lag_task;
 pub mod logging;
 pub mod metrics;
+pub(crate) mod repeats;
 mod statsd;
 pub mod status;
 #[cfg(test)]

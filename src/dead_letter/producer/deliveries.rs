@@ -17,6 +17,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 
+use crate::source::client::log;
+
 /// How often acknowledgements are looked for while letters are on their way.
 const BUSY: Duration = Duration::from_millis(5);
 /// How often the client is asked for news otherwise.
@@ -136,12 +138,7 @@ impl LastError {
 
 impl ClientContext for LastError {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-                tracing::debug!(target: "librdkafka", facility, "{message}");
-            }
-            _ => tracing::warn!(target: "librdkafka", facility, "{message}"),
-        }
+        log(level, facility, message);
     }
 
     /// Remembers it; whoever waits for a letter reports it.
