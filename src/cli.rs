@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::DateTime;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::core::layout::Hour;
 use crate::types::{Offset, UnixMillis};
@@ -18,6 +18,12 @@ Exit codes:
   143  left at once at a second signal
 
 SIGTERM or Ctrl-C: store and commit what was read, then leave. A second one leaves at once.";
+
+/// Shown under the help of `valve config`.
+const CONFIG_EXIT_CODES: &str = "\
+Exit codes:
+  0  the settings are right
+  2  they aren't, or there is no such setting";
 
 /// Shown under the help of `valve audit`.
 const AUDIT_EXIT_CODES: &str = "\
@@ -83,6 +89,12 @@ pub enum Command {
     /// bad), stores them as files in a directory, and reads those back at the end.
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
+    /// Show which settings take effect, and where each comes from
+    ///
+    /// Reads the same sources as `valve run`, asks no service, and shows no secret. What is wrong with the settings follows on
+    /// standard error.
+    #[command(after_help = CONFIG_EXIT_CODES)]
+    Config(ConfigArgs),
     /// Prove that every offset is stored exactly once, or say which aren't
     ///
     /// Compares the headers of the stored files with the consumer group's committed offsets and their metadata. Uses
@@ -263,6 +275,32 @@ pub struct RunArgs {
     /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// The arguments of `valve config`.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = ConfigFormat::Toml)]
+    pub format: ConfigFormat,
+    /// Say all that is known of one setting instead: what it means, what is allowed, what each source says
+    #[arg(long, value_name = "SETTING", conflicts_with = "docs")]
+    pub explain: Option<String>,
+    /// Print the table of all settings in Markdown instead
+    #[arg(long)]
+    pub docs: bool,
+}
+
+/// How settings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ConfigFormat {
+    /// Lines of TOML, with each one's origin behind it.
+    Toml,
+    /// JSON, with what each overrides.
+    Json,
 }
 
 /// The arguments of `valve demo`.

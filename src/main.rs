@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         match command {
             Command::Run(args) => commands::run(args).await,
             Command::Demo(args) => commands::demo(args).await,
+            Command::Config(args) => commands::config(&args),
             Command::Audit(args) => commands::audit(args).await,
             Command::Deadletters { command } => commands::deadletters(command).await,
             Command::Intents { command } => commands::intents(command).await,

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod audit;
+mod config;
 mod deadletters;
 mod demo;
 mod failure;
@@ -9,6 +10,7 @@ mod run;
 mod signals;
 
 pub use audit::audit;
+pub use config::config;
 pub use deadletters::deadletters;
 pub use demo::demo;
 pub use intents::intents;

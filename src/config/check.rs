@@ -187,7 +187,7 @@ impl Checker {
 }
 
 impl Form {
-    fn of(value: Value) -> Self {
+    pub(super) fn of(value: Value) -> Self {
         match value {
             // The mark that a value of the environment had other bytes than UTF-8.
             Value::String(_, text) if text.contains('\u{fffd}') => Self::Neither("it is not UTF-8"),

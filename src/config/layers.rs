@@ -32,7 +32,20 @@ pub(super) struct Layer {
     settings: Dict,
 }
 
-impl Provider for Layer {
+impl Layer {
+    /// The settings that it gives.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.settings.keys().map(String::as_str)
+    }
+
+    /// What it says of a setting, and where that stands.
+    pub(super) fn get(&self, name: &str) -> Option<(&Value, String)> {
+        let value = self.settings.get(name)?;
+        Some((value, self.metadata.interpolate(&Profile::Default, &[name])))
+    }
+}
+
+impl Provider for &Layer {
     fn metadata(&self) -> Metadata {
         self.metadata.clone()
     }

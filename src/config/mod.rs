@@ -8,9 +8,9 @@
 //! `settings` is the table of all of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use figment::Figment;
@@ -20,6 +20,7 @@ use crate::avro::timestamp::TimestampRules;
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
 
 mod check;
+pub mod effective;
 mod error;
 mod layers;
 mod secret;
@@ -33,6 +34,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use secret::Secret;
 
 use check::Checker;
+use effective::Effective;
 use validate::Machine;
 
 /// Reads and validates the configuration: defaults, then `file` (TOML; otherwise the file that `VALVE_CONFIG`
@@ -44,8 +46,7 @@ pub fn load(
     file: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, ConfigErrors> {
-    let cores = available_parallelism().map_or(1, std::num::NonZero::get);
-    load_on(Machine { memory: crate::memory::container_limit(), cores }, file, env)
+    load_on(Machine::this(), file, env)
 }
 
 /// As [`load`], on a machine of which nothing is asked.
@@ -54,19 +55,63 @@ fn load_on(
     file: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, ConfigErrors> {
-    let mut errors = Vec::new();
-    let env: BTreeMap<String, String> = env.collect();
-    let from_env = env.get(layers::ENV_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let file = match (file, from_env) {
-        (Some(path), _) => layers::file(path, "--config", &mut errors),
-        (None, Some(path)) => layers::file(&path, "environment variable VALVE_CONFIG", &mut errors),
-        (None, None) => Ok(layers::Layer::default()),
-    };
-    // Without the file, most settings would only seem to be missing.
-    let file = file.map_err(|error| ConfigErrors::new(vec![*error]))?;
-    let env = layers::environment(env.into_iter(), &mut errors);
-    let merged = Figment::from(layers::defaults()).merge(file).merge(env);
-    validate::config(Checker::new(&merged, errors), machine)
+    Sources::read(file, env)?.check(machine)
+}
+
+/// What all sources say. It holds secrets, and so its `Debug` shows nothing.
+pub struct Sources {
+    defaults: layers::Layer,
+    file: layers::Layer,
+    env: layers::Layer,
+    errors: Vec<ConfigError>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
+impl Sources {
+    /// Reads all sources, as [`load`] does.
+    ///
+    /// # Errors
+    /// When the file can't be read: without it, most settings would only seem to be missing.
+    pub fn read(
+        file: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut errors = Vec::new();
+        let env: BTreeMap<String, String> = env.collect();
+        let from_env = env.get(layers::ENV_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let file = match (file, from_env) {
+            (Some(path), _) => layers::file(path, "--config", &mut errors),
+            (None, Some(path)) => layers::file(&path, "environment variable VALVE_CONFIG", &mut errors),
+            (None, None) => Ok(layers::Layer::default()),
+        };
+        let file = file.map_err(|error| ConfigErrors::new(vec![*error]))?;
+        let env = layers::environment(env.into_iter(), &mut errors);
+        Ok(Self { defaults: layers::defaults(), file, env, errors })
+    }
+
+    /// Each setting with where it comes from, whether it is right or not.
+    #[must_use]
+    pub fn effective(&self) -> Vec<Effective> {
+        effective::effective(&[&self.env, &self.file, &self.defaults])
+    }
+
+    /// Validates what they say on this machine.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at a time.
+    pub fn validate(self) -> Result<Config, ConfigErrors> {
+        self.check(Machine::this())
+    }
+
+    fn check(self, machine: Machine) -> Result<Config, ConfigErrors> {
+        let merged = Figment::from(&self.defaults).merge(&self.file).merge(&self.env);
+        validate::config(Checker::new(&merged, self.errors), machine)
+    }
 }
 
 /// The environment of this process, for [`load`]. A value that isn't UTF-8 has U+FFFD for what isn't, by which a

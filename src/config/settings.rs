@@ -238,10 +238,25 @@ pub(super) fn is_secret(name: &str) -> bool {
     name.starts_with(PROPERTIES) || find(name).is_none_or(|setting| setting.secret)
 }
 
+/// All settings as a table in Markdown, for the README.
+pub(super) fn table() -> String {
+    let mut table = String::from("| setting | default | allowed | meaning |\n|---|---|---|---|\n");
+    for setting in SETTINGS {
+        let default = match setting.preset {
+            Preset::Is(default) => format!("`{default}`"),
+            Preset::Required => "required".to_owned(),
+            Preset::Off => String::new(),
+        };
+        let row = [&format!("`{}`", setting.name), &default, setting.allowed, setting.meaning]
+            .map(|cell| cell.replace('|', "\\|"));
+        table.push_str(&format!("| {} |\n", row.join(" | ")));
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::fmt::Write as _;
     use std::fs;
     use std::path::Path;
 
@@ -249,22 +264,6 @@ mod tests {
 
     const BEGIN: &str = "<!-- settings: begin (generated from src/config/settings.rs) -->\n";
     const END: &str = "<!-- settings: end -->\n";
-
-    /// The README's table.
-    fn table() -> String {
-        let mut table = String::from("| setting | default | allowed | meaning |\n|---|---|---|---|\n");
-        for setting in SETTINGS {
-            let default = match setting.preset {
-                Preset::Is(default) => format!("`{default}`"),
-                Preset::Required => "required".to_owned(),
-                Preset::Off => String::new(),
-            };
-            let row = [&format!("`{}`", setting.name), &default, setting.allowed, setting.meaning]
-                .map(|cell| cell.replace('|', "\\|"));
-            writeln!(table, "| {} |", row.join(" | ")).unwrap();
-        }
-        table
-    }
 
     fn readme() -> (std::path::PathBuf, String) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::valve::{Settings, Valve};
+use crate::valve::{Settings, Valve, run};
 use crate::{Test, tests};
 
 pub(crate) const TESTS: &[Test<fn()>] = tests![
@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test<fn()>] = tests![
     given_a_librdkafka_property_that_belongs_to_valve_then_the_error_names_it,
     given_a_configuration_file_that_cant_be_read_then_the_error_names_it,
     given_several_errors_then_all_are_said_at_once,
+    given_settings_then_config_shows_which_take_effect_and_what_is_wrong_with_them,
 ];
 
 /// Settings that are right as far as they go; nothing listens at their addresses.
@@ -102,4 +103,21 @@ fn given_a_configuration_file_that_cant_be_read_then_the_error_names_it() {
 fn given_several_errors_then_all_are_said_at_once() {
     let settings = right().with("VALVE_LANES", "none").without("VALVE_TOPICS").with("VALVE_CODEC", "zip");
     assert_refused(&settings, &["lanes", "topics", "codec"]);
+}
+
+fn given_settings_then_config_shows_which_take_effect_and_what_is_wrong_with_them() {
+    let (code, shown) = run(&right().with("VALVE_CODEC", "zstd-3"), &["config"]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("codec = \"zstd-3\"  # environment variable VALVE_CODEC\n"), "{shown}");
+    assert!(shown.contains("batch.max_age = \"10 min\"  # default\n"), "{shown}");
+
+    let wrong = right().with("VALVE_CODEC", "lz4").with("VALVE_REGISTRY__TOKEN", "hunter2");
+    let (code, shown) = run(&wrong, &["config", "--format", "json"]);
+    assert!(
+        code == 2 && shown.contains("lz4") && shown.contains("the configuration has an error"),
+        "{shown}"
+    );
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let (code, said) = run(&right(), &["config", "--explain", "codecs"]);
+    assert!(code == 2 && said.contains("did you mean `codec`"), "{said}");
 }

@@ -8,6 +8,7 @@ use super::layers::variable_of;
 use super::*;
 
 mod arrival;
+mod effective;
 mod hostile;
 mod refusal;
 mod secrets;

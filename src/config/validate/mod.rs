@@ -4,6 +4,7 @@
 //! at a time; a `Config` comes out only when there are none.
 
 use std::net::SocketAddr;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::check::Checker;
@@ -37,6 +38,14 @@ pub(super) struct Machine {
     pub(super) memory: u64,
     /// The cores that it may use.
     pub(super) cores: usize,
+}
+
+impl Machine {
+    /// The machine or container of this process.
+    pub(super) fn this() -> Self {
+        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { memory: crate::memory::container_limit(), cores }
+    }
 }
 
 /// The validated configuration, or everything that is wrong.
