@@ -9,6 +9,7 @@ use figment::{Figment, Profile, Provider as _};
 
 use super::error::{ConfigError, Problem, nearest};
 use super::layers::{DEFAULTS, variable_of};
+use super::references::References;
 use super::settings::{PROPERTIES, SETTINGS, find, is_secret};
 use super::value;
 
@@ -23,7 +24,10 @@ pub(super) struct Checker {
 
 /// A setting as some source gave it.
 struct Given {
+    /// With what its references stand for; nothing where that can't be had, which is an error already.
     form: Form,
+    /// As it stands in the source, for errors.
+    written: Form,
     /// Where it came from; `None` for a default.
     origin: Option<String>,
 }
@@ -39,16 +43,27 @@ pub(super) enum Form {
 }
 
 impl Checker {
-    /// The settings that `figment` has merged; `errors` are those that its sources had already.
-    pub(super) fn new(figment: &Figment, errors: Vec<ConfigError>) -> Self {
+    /// The settings that `figment` has merged, their references looked up in `references`; `errors` are those that its sources
+    /// had already.
+    pub(super) fn new(figment: &Figment, references: &References, errors: Vec<ConfigError>) -> Self {
         // A provider that fails reports to `errors`; valve's own never fail here.
         let merged = figment.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default));
-        let settings = merged.unwrap_or_default().into_iter().map(|(name, value)| {
+        let mut this = Self { settings: BTreeMap::new(), errors };
+        for (name, value) in merged.unwrap_or_default() {
             let metadata = figment.get_metadata(value.tag()).filter(|metadata| metadata.name != DEFAULTS);
             let origin = metadata.map(|metadata| metadata.interpolate(&Profile::Default, &[&name]));
-            (name, Given { form: Form::of(value), origin })
-        });
-        Self { settings: settings.collect(), errors }
+            let written = Form::of(value);
+            let resolved = references.resolve(&written);
+            let (form, problem) = match resolved {
+                Ok(form) => (form, None),
+                Err(problem) => (Form::Text(String::new()), Some(problem)),
+            };
+            this.settings.insert(name.clone(), Given { form, written, origin });
+            if let Some(problem) = problem {
+                this.refuse(&name, problem);
+            }
+        }
+        this
     }
 
     /// The errors, once everything has been taken.
@@ -143,7 +158,7 @@ impl Checker {
     }
 
     fn require(&mut self, name: &str) -> Option<()> {
-        if self.settings.get(name).is_some_and(|given| !given.form.is_empty()) {
+        if self.settings.get(name).is_some_and(|given| !given.written.is_empty()) {
             return Some(());
         }
         let meaning = find(name).map_or("", |setting| setting.meaning);
@@ -173,7 +188,7 @@ impl Checker {
         let may_hold_credentials = name != "timestamp";
         let value = given.map(|given| match is_secret(name) {
             true => "(hidden)".to_owned(),
-            false => given.form.shown(may_hold_credentials),
+            false => given.written.shown(may_hold_credentials),
         });
         self.errors.push(ConfigError {
             setting: name.to_owned(),

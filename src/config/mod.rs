@@ -23,6 +23,7 @@ mod check;
 pub mod effective;
 mod error;
 mod layers;
+mod references;
 mod secret;
 mod settings;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use secret::Secret;
 
 use check::Checker;
 use effective::Effective;
+use references::References;
 use validate::Machine;
 
 /// Reads and validates the configuration: defaults, then `file` (TOML; otherwise the file that `VALVE_CONFIG`
@@ -63,6 +65,7 @@ pub struct Sources {
     defaults: layers::Layer,
     file: layers::Layer,
     env: layers::Layer,
+    references: References,
     errors: Vec<ConfigError>,
 }
 
@@ -90,8 +93,8 @@ impl Sources {
             (None, None) => Ok(layers::Layer::default()),
         };
         let file = file.map_err(|error| ConfigErrors::new(vec![*error]))?;
-        let env = layers::environment(env.into_iter(), &mut errors);
-        Ok(Self { defaults: layers::defaults(), file, env, errors })
+        let layer = layers::environment(env.clone().into_iter(), &mut errors);
+        Ok(Self { defaults: layers::defaults(), file, env: layer, references: References::new(env), errors })
     }
 
     /// Each setting with where it comes from, whether it is right or not.
@@ -110,7 +113,7 @@ impl Sources {
 
     fn check(self, machine: Machine) -> Result<Config, ConfigErrors> {
         let merged = Figment::from(&self.defaults).merge(&self.file).merge(&self.env);
-        validate::config(Checker::new(&merged, self.errors), machine)
+        validate::config(Checker::new(&merged, &self.references, self.errors), machine)
     }
 }
 

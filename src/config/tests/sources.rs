@@ -102,3 +102,19 @@ fn given_a_setting_twice_in_one_source_then_it_is_refused() {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].origin.as_deref().is_some_and(|origin| origin.contains("VALVE_START and VALVE_start")));
 }
+
+#[test]
+fn given_values_that_refer_to_others_then_those_are_taken_and_errors_show_what_is_written() {
+    let lines = [("registry.token", "'${env:TOKEN}'"), ("name", "'${env:TEAM}-archive'")];
+    let env = [("TOKEN", "hunter2"), ("TEAM", "blue")];
+    let config = load_text(&over_base(&lines), &env).unwrap();
+    assert_eq!(config.name, "blue-archive");
+    let Some(RegistryAuth::Bearer(token)) = &config.registry.auth else { panic!("no token") };
+    assert_eq!(token.reveal(), "hunter2");
+
+    let wrong = errors_of(load_text(&over_base(&lines), &[("TOKEN", "hunter2"), ("TEAM", "a b/c")]));
+    assert_eq!((wrong.len(), wrong[0].value.as_deref()), (1, Some("\"${env:TEAM}-archive\"")), "{wrong:?}");
+    let missing = errors_of(load_text(&over_base(&lines), &[("TOKEN", "hunter2")]));
+    assert_eq!((missing.len(), missing[0].setting.as_str()), (1, "name"), "{missing:?}");
+    assert!(missing[0].problem.contains("\"TEAM\""), "{missing:?}");
+}

@@ -1,0 +1,153 @@
+//! References inside values: `${env:NAME}` is what an environment variable holds, `${file:/run/secrets/x}` what a file does.
+//! `$${` stands for `${` itself.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+
+use super::check::Form;
+use super::error::Problem;
+
+/// A file that is referred to may be so long, in bytes.
+const MAX_FILE: u64 = 64 << 10;
+
+/// What references are looked up in. It may hold secrets, and so has no `Debug`.
+pub(super) struct References {
+    env: BTreeMap<String, String>,
+}
+
+impl References {
+    pub(super) fn new(env: BTreeMap<String, String>) -> Self {
+        Self { env }
+    }
+
+    /// The value with what its references stand for.
+    ///
+    /// # Errors
+    /// When one can't be looked up; without what it would have held.
+    pub(super) fn resolve(&self, written: &Form) -> Result<Form, Problem> {
+        match written {
+            Form::Text(text) => self.text(text).map(Form::Text),
+            Form::List(items) => {
+                items.iter().map(|item| self.text(item)).collect::<Result<_, _>>().map(Form::List)
+            }
+            Form::Neither(why) => Ok(Form::Neither(why)),
+        }
+    }
+
+    fn text(&self, written: &str) -> Result<String, Problem> {
+        let (mut resolved, mut rest) = (String::with_capacity(written.len()), written);
+        while let Some(at) = rest.find("${") {
+            let (before, reference) = rest.split_at(at);
+            let after = &reference[2..];
+            if let Some(escaped) = before.strip_suffix('$') {
+                resolved.push_str(escaped);
+                resolved.push_str("${");
+                rest = after;
+                continue;
+            }
+            resolved.push_str(before);
+            let (inside, behind) = after
+                .split_once('}')
+                .ok_or("`${` begins a reference that doesn't end; `$${` stands for itself")?;
+            resolved.push_str(&self.look_up(inside)?);
+            rest = behind;
+        }
+        resolved.push_str(rest);
+        Ok(resolved)
+    }
+
+    fn look_up(&self, reference: &str) -> Result<String, Problem> {
+        match reference.split_once(':') {
+            Some(("env", name)) => {
+                let value = self.env.get(name).filter(|value| !value.contains('\u{fffd}'));
+                value.cloned().ok_or_else(|| {
+                    format!("the environment variable {name:?} that it refers to isn't set, or isn't UTF-8")
+                        .into()
+                })
+            }
+            Some(("file", path)) => read(path)
+                .map_err(|why| format!("the file {path:?} that it refers to can't be read: {why}").into()),
+            _ => Err(Problem::with_hint(
+                "it refers to something unknown",
+                "`${env:NAME}` or `${file:/path}`; `$${` stands for `${` itself",
+            )),
+        }
+    }
+}
+
+/// The file's text without the line break that editors leave at its end.
+fn read(path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let read = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if read as u64 > MAX_FILE {
+        return Err(format!("it is longer than {MAX_FILE} bytes"));
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn resolved(text: &str) -> Result<String, Problem> {
+        let env = [("USER", "anna"), ("EMPTY", ""), ("NESTED", "${env:USER}"), ("BROKEN", "\u{fffd}")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        References::new(env.into()).text(text)
+    }
+
+    #[test]
+    fn given_references_anywhere_in_a_text_then_what_they_stand_for_is_in_their_place() {
+        for (written, expected) in [
+            ("${env:USER}", "anna"),
+            ("u-${env:USER}-${env:EMPTY}.", "u-anna-."),
+            ("$${env:USER}", "${env:USER}"),
+            ("a$b ${env:NESTED} $", "a$b ${env:USER} $"),
+            ("^or.*$", "^or.*$"),
+        ] {
+            assert_eq!(resolved(written).unwrap_or_default(), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn given_a_file_then_its_text_without_the_last_line_break_is_taken() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "hunter2\r\n").unwrap();
+        let reference = format!("${{file:{}}}", file.path().display());
+        assert_eq!(resolved(&reference).unwrap_or_default(), "hunter2");
+        file.write_all(&[b'x'; 70_000]).unwrap();
+        assert!(
+            resolved(&reference).is_err_and(|problem| problem.sentence.contains("longer than 65536 bytes"))
+        );
+    }
+
+    #[test]
+    fn given_what_cant_be_looked_up_then_it_is_said() {
+        for (written, said) in [
+            ("${env:USR}", "\"USR\""),
+            ("${env:BROKEN}", "UTF-8"),
+            ("${file:/no/such}", "\"/no/such\""),
+            ("${USER}", "unknown"),
+            ("${consol:a}", "unknown"),
+            ("a${env:USER", "doesn't end"),
+        ] {
+            assert!(resolved(written).is_err_and(|problem| problem.sentence.contains(said)), "{written}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn given_any_text_then_resolving_it_ends_and_one_without_references_stays(text in ".*") {
+            let outcome = resolved(&text);
+            if !text.contains("${") {
+                prop_assert_eq!(outcome.ok(), Some(text));
+            }
+        }
+    }
+}
