@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::DateTime;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::core::layout::Hour;
+use crate::dead_letter::Reason;
 use crate::types::{Offset, UnixMillis};
 
 /// Shown under the help of every command.
@@ -49,10 +51,10 @@ Exit codes:
 /// Shown under the help of the commands on dead letters.
 const DEADLETTERS_EXIT_CODES: &str = "\
 Exit codes:
-  0  shown, be it that there are none
-  1  there is no such dead letter
+  0  shown; of list, be it that there are none
+  1  of show: there is no such dead letter
   2  the configuration or the command line is wrong
-  4  Kafka could not be asked";
+  4  Kafka, or of show the registry or the store, could not be asked";
 
 const REPLAY_EXIT_CODES: &str = "\
 Exit codes:
@@ -146,7 +148,7 @@ pub enum DeadlettersCommand {
 #[derive(Args, Clone, Debug)]
 pub struct LetterFilterArgs {
     /// Only this reason, such as `invalid_datum`; may be given several times [otherwise all]
-    #[arg(long = "reason", value_name = "CODE")]
+    #[arg(long = "reason", value_name = "CODE", value_parser = PossibleValuesParser::new(Reason::ALL.map(Reason::code)), hide_possible_values = true)]
     pub reasons: Vec<String>,
     /// Only records of this topic; may be given several times [otherwise all]
     #[arg(long = "topic", value_name = "TOPIC")]
@@ -174,6 +176,9 @@ pub struct DeadlettersListArgs {
     /// Which are meant.
     #[command(flatten)]
     pub filter: LetterFilterArgs,
+    /// Only those that weren't replayed
+    #[arg(long)]
+    pub open: bool,
     /// Print each dead letter as a line of JSON, without its record's bytes
     #[arg(long)]
     pub json: bool,
@@ -391,15 +396,15 @@ mod tests {
 
     #[test]
     fn given_deadletters_with_all_arguments_then_they_arrive() {
-        let line = "valve deadletters list --reason a --topic b --topic c --schema 7 --since 1970-01-01T00:00:01+00:00 \
-                    --until 1970-01-01T00:00:02Z --min-attempts 2 --json";
+        let line = "valve deadletters list --reason too_large --topic b --topic c --schema 7 --since 1970-01-01T00:00:01+00:00 \
+                    --until 1970-01-01T00:00:02Z --min-attempts 2 --json --open";
         let Ok(Command::Deadletters { command: DeadlettersCommand::List(list) }) = parse(line) else {
             panic!("not list")
         };
         let LetterFilterArgs { reasons, topics, schemas, since, until, min_attempts } = list.filter;
         assert_eq!(
-            (reasons.join(""), topics.join(""), schemas, list.json),
-            ("a".into(), "bc".into(), vec![7], true)
+            (reasons.join(""), topics.join(""), schemas, list.json, list.open),
+            ("too_large".into(), "bc".into(), vec![7], true, true)
         );
         assert_eq!((since, until, min_attempts), (Some(UnixMillis(1_000)), Some(UnixMillis(2_000)), 2));
         let Ok(Command::Deadletters { command: DeadlettersCommand::Show(show) }) =
@@ -416,6 +421,7 @@ mod tests {
             "valve",
             "valve rnu",
             "valve run --records 1",
+            "valve deadletters list --reason too_lrge",
             "valve demo --rate 2000000",
             "valve demo --http here",
             "valve audit --from 2026-11-23T07",

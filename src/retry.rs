@@ -61,7 +61,10 @@ where
     let trouble = troubles.open(dependency);
     loop {
         let reason = match tokio::time::timeout(timeout, attempt()).await {
-            Ok(Ok(done)) => return done,
+            Ok(Ok(done)) => {
+                trouble.clear();
+                return done;
+            }
             Ok(Err(error)) => format!("{what}: {error}"),
             Err(_) => format!("{what}: no answer within {timeout:?}"),
         };

@@ -12,7 +12,7 @@
 use std::fmt;
 
 use super::schema::{UnusableSchema, WriterSchema};
-use super::timestamp::TimestampRules;
+use super::timestamp::{Candidate, TimestampRules};
 use compile::Compiler;
 use paths::PathTree;
 
@@ -48,6 +48,18 @@ impl Program {
     pub fn compile(schema: &WriterSchema, timestamps: &TimestampRules) -> Result<Self, UnusableSchema> {
         let schema = schema.parsed()?;
         Compiler::new(&schema, PathTree::new(timestamps))?.program(&schema)
+    }
+
+    /// The fields of `timestamps`, which it was compiled for, that no record of the schema has.
+    pub fn without<'a>(&self, timestamps: &'a TimestampRules) -> impl Iterator<Item = &'a Candidate> {
+        let fields =
+            timestamps.candidates().iter().filter(|candidate| matches!(candidate, Candidate::Field(_)));
+        let marked = |index: usize| {
+            self.ops
+                .iter()
+                .any(|op| matches!(op, Op::Mark { candidate, .. } if usize::from(*candidate) == index))
+        };
+        fields.enumerate().filter(move |(index, _)| !marked(*index)).map(|(_, candidate)| candidate)
     }
 }
 

@@ -48,7 +48,15 @@ impl Schemas {
             Lookup::Unknown => return false,
             Lookup::Unusable(reason) => Verdict::Unusable(reason),
             Lookup::Known(schema) => match Program::compile(&schema, timestamps) {
-                Ok(program) => Verdict::Usable(Usable { schema, program }),
+                Ok(program) => {
+                    for field in program.without(timestamps) {
+                        tracing::warn!(
+                            schema = %id, timestamp = %field,
+                            "the schema has no such field: its records take the next of the setting's list, or are dead letters"
+                        );
+                    }
+                    Verdict::Usable(Usable { schema, program })
+                }
                 Err(unusable) => Verdict::Unusable(unusable.to_string().into()),
             },
         };

@@ -11,7 +11,7 @@ use crate::cli::RunArgs;
 use crate::clock::SystemClock;
 use crate::config;
 use crate::daemon::{self, RunError, Surroundings};
-use crate::telemetry::logging::{self, DEFAULT_FILTER, Format};
+use crate::telemetry::logging::{self, Format};
 use crate::telemetry::metrics;
 
 /// The configuration or the command line is wrong.
@@ -23,7 +23,7 @@ pub async fn run(args: RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return refuse(&errors.to_string()),
     };
-    if let Err(error) = logging::install(DEFAULT_FILTER, Format::of_stderr(), std::io::stderr) {
+    if let Err(error) = logging::install(&config.log_filter, Format::of_stderr(), std::io::stderr) {
         return refuse(&error.to_string());
     }
     let exporter = match metrics::install(config.statsd.as_deref(), &config.name, &config.environment) {

@@ -179,6 +179,8 @@ pub struct Config {
     pub dead_letter_limits: DeadLetterLimits,
     /// `http.listen`.
     pub http_listen: SocketAddr,
+    /// `log.filter`: which lines are logged.
+    pub log_filter: String,
     /// `metrics.statsd`: `host:port` of a StatsD receiver.
     pub statsd: Option<String>,
     /// `shutdown.deadline`: for the flush on SIGTERM.

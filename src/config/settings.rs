@@ -224,6 +224,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "`address:port`; port 0 = any free one",
         "where `/livez` and `/readyz` answer",
     ),
+    preset(
+        "log.filter",
+        "info",
+        "a level (`error`, `warn`, `info`, `debug`), or directives: `warn,valve::sink=debug`",
+        "what is logged, to standard error: for people on a terminal, JSON otherwise",
+    ),
     optional("metrics.statsd", "`host:port`", "a StatsD receiver for the metrics; off without"),
     preset("shutdown.deadline", "90 s", DURATION, "how long the flush on SIGTERM may take"),
 ];

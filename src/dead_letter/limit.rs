@@ -61,6 +61,9 @@ impl Gate {
         let window =
             topics.entry(Arc::clone(topic)).or_insert_with(|| Window { since: now, ..Window::default() });
         if now >= window.since + SPAN {
+            if let Some(trouble) = &window.shut {
+                trouble.clear();
+            }
             *window = Window { since: now, ..Window::default() };
         }
         match (&window.shut, self.limits.max_per_minute) {

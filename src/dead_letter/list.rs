@@ -61,6 +61,8 @@ impl Seen {
 pub struct Group {
     /// How many there are.
     pub letters: u64,
+    /// How many of them weren't replayed.
+    pub open: u64,
     /// When the first was dead-lettered.
     pub first: String,
     /// When the last was.
@@ -74,18 +76,20 @@ pub struct Group {
 /// By reason, topic and schema id.
 pub type Groups = BTreeMap<(String, String, Option<SchemaId>), Group>;
 
-/// Counts `letter`, which lies at `place` in its topic.
-pub fn count(groups: &mut Groups, letter: &Envelope, place: (i32, Offset)) {
+/// Counts `letter`, which lies at `place` in its topic, and is `open` until it is replayed.
+pub fn count(groups: &mut Groups, letter: &Envelope, place: (i32, Offset), open: bool) {
     let at = &letter.processed_at;
     let key = (letter.reason.clone(), letter.topic.clone(), letter.schema_id);
     let group = groups.entry(key).or_insert_with(|| Group {
         letters: 0,
+        open: 0,
         first: at.clone(),
         last: at.clone(),
         most_attempts: 0,
         example: place,
     });
     group.letters += 1;
+    group.open += u64::from(open);
     group.most_attempts = group.most_attempts.max(letter.attempts);
     // All are written by valve, in one form, which sorts like what it means.
     if *at < group.first {
@@ -157,11 +161,12 @@ mod tests {
         for (offset, (after, attempts)) in [(1, 1), (2, 3), (0, 1)].into_iter().enumerate() {
             let at = Envelope::new(&letter_at(0), "archive", UnixMillis(NOON.0 + after)).processed_at;
             let place = (0, Offset(offset.try_into().unwrap()));
-            count(&mut groups, &Envelope { processed_at: at, attempts, ..letter() }, place);
+            count(&mut groups, &Envelope { processed_at: at, attempts, ..letter() }, place, attempts > 1);
         }
         let key = ("wire_header".to_owned(), "orders".to_owned(), Some(SchemaId(7)));
         let group = &groups[&key];
-        assert_eq!((group.letters, group.most_attempts, group.example), (3, 3, (0, Offset(1))));
+        assert_eq!((group.letters, group.open, group.most_attempts), (3, 1, 3));
+        assert_eq!(group.example, (0, Offset(1)));
         assert_eq!((&*group.first, &*group.last), ("2025-11-21T12:00:00.000Z", "2025-11-21T12:00:00.002Z"));
     }
 }

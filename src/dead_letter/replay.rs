@@ -5,7 +5,7 @@
 //! replay ended, and the marks live as long as the letters do. (Offsets of a consumer group couldn't say it: filters take
 //! letters in any order, and Kafka forgets the offsets of a group without members after a week.)
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -23,6 +23,22 @@ pub const MARK: &str = "valve-replayed ";
 pub(crate) fn marked(message: &StoredMessage) -> Option<&str> {
     let key = message.key.as_deref().filter(|_| message.value.is_none())?;
     std::str::from_utf8(key).ok()?.strip_prefix(MARK)
+}
+
+/// Which letters were replayed.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(HashSet<u128>);
+
+impl Marks {
+    /// Takes notice of a message of the dead-letter topic.
+    pub(crate) fn note(&mut self, message: &StoredMessage) {
+        self.0.extend(marked(message).map(|identity| xxh3_128(identity.as_bytes())));
+    }
+
+    /// Whether `letter` was replayed.
+    pub(crate) fn has(&self, letter: &Envelope) -> bool {
+        self.0.contains(&xxh3_128(letter.identity().as_bytes()))
+    }
 }
 
 /// Which letters a replay means.

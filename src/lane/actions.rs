@@ -96,7 +96,7 @@ impl Lane<'_> {
             loop {
                 open.retain(|_, (_, wanted)| !wanted.is_cancelled());
                 if open.is_empty() {
-                    return;
+                    return trouble.clear();
                 }
                 let known = offsets.facts(open.keys().cloned().collect()).await.unwrap_or_else(|reason| {
                     trouble.set(format!("where partitions begin: {reason}"));

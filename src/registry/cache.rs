@@ -130,13 +130,19 @@ impl Inner {
     /// Asks until there is a verdict, and notes it.
     async fn ask(self: Arc<Self>, id: SchemaId) -> Lookup {
         let trouble = self.troubles.open(Dependency::Registry);
+        let lookup = self.insist(id, &trouble).await;
+        trouble.clear();
+        lookup
+    }
+
+    async fn insist(&self, id: SchemaId, trouble: &Trouble) -> Lookup {
         let mut backoff = Backoff::default();
         loop {
             let asked_at = self.clock.monotonic();
             let wait = match self.source.schema(id).await {
                 Ok(Answer::Found(raw)) => return self.settle(id, use_schema(id, &raw)),
                 Ok(Answer::Unusable(reason)) => return self.settle(id, Lookup::Unusable(reason.into())),
-                Ok(Answer::Unknown) => match self.doubt(id, asked_at, &trouble) {
+                Ok(Answer::Unknown) => match self.doubt(id, asked_at, trouble) {
                     Some(left) => backoff.next_wait().min(left),
                     None => return Lookup::Unknown,
                 },

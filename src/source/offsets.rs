@@ -2,14 +2,14 @@
 //! client and a thread of its own; nothing here is a member of the group.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
@@ -28,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many partitions one question is about: for each of a list, the client goes through all of that list.
 const ASK_AT_ONCE: usize = 100;
+
+/// So much is taken in at once of what a client has to say.
+const MOST_NEWS: usize = 1_000;
 
 /// What is known of a partition, or a sentence on what isn't.
 pub(crate) type PartitionFacts = (TopicPartition, Result<Facts, String>);
@@ -66,15 +69,21 @@ impl Offsets {
                 .set("group.id", &config.name)
                 .set("enable.auto.commit", "false")
                 .set("isolation.level", isolation)
-                .create_with_context(QuietContext)
+                .create_with_context(QuietContext::default())
         };
         Ok(Self { client: Arc::new(client(isolation)?), whole_log: Arc::new(client("read_uncommitted")?) })
     }
 
     /// The id of the cluster. Every broker since 0.10.1 tells it.
-    pub(crate) async fn cluster_id(&self) -> Result<String, &'static str> {
+    ///
+    /// # Errors
+    /// What is in the way of the connections to the brokers.
+    pub(crate) async fn cluster_id(&self) -> Result<String, String> {
         let id = self.blocking(|this| this.client.client().fetch_cluster_id(TIMEOUT)).await;
-        id.ok_or("the brokers don't tell the cluster's id, or none can be reached")
+        id.ok_or_else(|| match self.client.context().last_error() {
+            Some(last) => format!("none of the brokers can be reached: {last}"),
+            None => "none of the brokers can be reached, or they don't tell the cluster's id".to_owned(),
+        })
     }
 
     /// The names of all topics.
@@ -223,9 +232,25 @@ impl Offsets {
         Ok(earliest)
     }
 
+    /// Takes in what the clients have to say: they only say it when asked.
+    fn listen(&self) {
+        for client in [&self.client, &self.whole_log] {
+            for _ in 0..MOST_NEWS {
+                if client.poll(Duration::ZERO).is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
     async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         let this = self.clone();
-        match tokio::task::spawn_blocking(move || ask(&this)).await {
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = ask(&this);
+            this.listen();
+            answer
+        });
+        match asked.await {
             Ok(answer) => answer,
             Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             // The runtime ends, and this future with it.
@@ -275,9 +300,17 @@ impl std::fmt::Debug for Offsets {
     }
 }
 
-/// Logs, and leaves errors to the calls that they concern.
-#[derive(Debug)]
-pub(super) struct QuietContext;
+/// Logs, and leaves errors to the calls that they concern; the last one says why nothing is reached.
+#[derive(Debug, Default)]
+pub(super) struct QuietContext {
+    last_error: Mutex<Option<String>>,
+}
+
+impl QuietContext {
+    fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl ClientContext for QuietContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -286,6 +319,10 @@ impl ClientContext for QuietContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "rdkafka", %error, reason, "the offsets client is in trouble");
+        // That all are down says less than why one is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
     }
 }
 

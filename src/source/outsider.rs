@@ -35,7 +35,7 @@ impl Outsider {
     pub(crate) fn open(config: &Config) -> Result<Self, SourceError> {
         let mut properties = consumer_config(config, "valve-outsider");
         properties.set("group.protocol", "classic");
-        Ok(Self { consumer: Arc::new(properties.create_with_context(QuietContext)?) })
+        Ok(Self { consumer: Arc::new(properties.create_with_context(QuietContext::default())?) })
     }
 
     /// Commits, and waits for the answer: for as long as the client does, a minute or so.

@@ -34,7 +34,7 @@ impl RangeReader {
     ) -> Result<Self, SourceError> {
         let mut properties = consumer_config(config, "valve-takeover");
         properties.set("group.protocol", "classic").set("isolation.level", isolation(read_committed));
-        let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext)?;
+        let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext::default())?;
         let consumer = Arc::new(consumer);
         let queue = RecordQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;

@@ -39,8 +39,7 @@ pub(crate) enum From {
     At(i32, Offset),
 }
 
-/// Hands `each` every message of `topic` that is there now, until it has enough. Blocks. A topic that
-/// isn't there has none.
+/// Hands `each` every message of `topic` that is there now, until it has enough; whether there is such a topic. Blocks.
 ///
 /// # Errors
 /// A sentence, when the brokers can't be asked or don't deliver.
@@ -49,10 +48,10 @@ pub(crate) fn read(
     topic: &str,
     from: From,
     each: impl FnMut(StoredMessage) -> ControlFlow<()>,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let failed = |error: KafkaError| format!("topic {topic}: {}", reason(&error));
     let consumer = reader(config, "read_committed").map_err(failed)?;
-    let Some(ends) = ends(&consumer, topic).map_err(failed)? else { return Ok(()) };
+    let Some(ends) = ends(&consumer, topic).map_err(failed)? else { return Ok(false) };
     let mut left = BTreeMap::new();
     let mut assignment = TopicPartitionList::new();
     for (partition, (begin, end)) in ends {
@@ -68,7 +67,8 @@ pub(crate) fn read(
         }
     }
     consumer.assign(&assignment).map_err(failed)?;
-    deliver(&consumer, left, each).map_err(|what| format!("topic {topic}: {what}"))
+    deliver(&consumer, left, each).map_err(|what| format!("topic {topic}: {what}"))?;
+    Ok(true)
 }
 
 /// A partition of `topic` in which a transaction is open: what lies behind its first message can't be read yet.
@@ -102,7 +102,7 @@ fn reader(config: &Config, isolation: &str) -> Result<BaseConsumer<QuietContext>
         // To look shall not create.
         .set("allow.auto.create.topics", "false")
         .set("auto.offset.reset", "earliest")
-        .create_with_context(QuietContext)
+        .create_with_context(QuietContext::default())
 }
 
 /// Where each partition begins and ends.

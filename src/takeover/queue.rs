@@ -84,7 +84,12 @@ fn attempt(maker: &Maker, mut one: Waiting) -> Option<Waiting> {
     // Its reply is given by being dropped; the others' turn comes nevertheless.
     let performed = catch_unwind(AssertUnwindSafe(|| maker.perform(one.job)));
     match performed.unwrap_or_default() {
-        None => None,
+        None => {
+            if let Some((_, trouble)) = &one.trouble {
+                trouble.clear();
+            }
+            None
+        }
         Some((job, dependency, reason)) => {
             one.job = job;
             if one.trouble.as_ref().is_none_or(|(of, _)| *of != dependency) {

@@ -15,7 +15,7 @@ pub const DEFAULT_FILTER: &str = "info";
 
 /// What is put before every filter: libraries are quiet unless the filter names them. Brokers that come and go are
 /// reported by valve itself.
-const QUIET_LIBRARIES: &str = "rdkafka=warn,librdkafka=warn,hyper=warn,h2=warn,rustls=warn,aws_config=warn,";
+const QUIET_LIBRARIES: &str = "rdkafka=warn,librdkafka=warn,hyper=warn,h2=warn,rustls=warn,aws_config=error,aws_credential_types=error,";
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,20 @@ where
     Ok(())
 }
 
+/// Whether `filter` is one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(filter: &str) -> Result<(), LoggingError> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
+    let wanted = if filter.trim().is_empty() { DEFAULT_FILTER } else { filter };
+    let parsed = EnvFilter::builder().parse(format!("{QUIET_LIBRARIES}{wanted}"));
+    parsed.map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })
+}
+
 fn subscriber<W>(
     filter: &str,
     format: Format,
@@ -75,10 +89,7 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let wanted = if filter.trim().is_empty() { DEFAULT_FILTER } else { filter };
-    let filter = EnvFilter::builder()
-        .parse(format!("{QUIET_LIBRARIES}{wanted}"))
-        .map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
+    let filter = parse(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match format {
         Format::Human { colours } => Box::new(builder.with_ansi(colours).with_target(false).finish()),

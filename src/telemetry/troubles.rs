@@ -1,6 +1,6 @@
 //! What is wrong with the world right now, and why: read by `/readyz`, the log and the status page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,17 +73,21 @@ impl Troubles {
         Trouble { troubles: self.clone(), key }
     }
 
-    /// One line per troubled caller, `dependency: reason`, sorted by dependency.
+    /// What is wrong, `dependency: reason`, sorted by dependency; what several callers say is there once.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.iter()
+        let mut lines: Vec<_> = open
+            .iter()
             .map(|((dependency, _), stated)| format!("{}: {}", dependency.name(), stated.reason))
-            .collect()
+            .collect();
+        let mut said = HashSet::new();
+        lines.retain(|line| said.insert(line.clone()));
+        lines
     }
 }
 
-/// One caller's trouble with one dependency; it is over when this is dropped.
+/// One caller's trouble with one dependency. Dropped, it is over without a word: perhaps nobody waits any more.
 pub struct Trouble {
     troubles: Troubles,
     key: (Dependency, u64),
@@ -112,7 +116,7 @@ impl Trouble {
 
 impl Drop for Trouble {
     fn drop(&mut self) {
-        self.clear();
+        self.troubles.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
@@ -125,6 +129,18 @@ impl fmt::Debug for Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_callers_with_the_same_trouble_then_it_is_told_once_until_none_has_it() {
+        let troubles = Troubles::default();
+        let callers = [troubles.open(Dependency::Sink), troubles.open(Dependency::Sink)];
+        callers.iter().for_each(|caller| caller.set("away".to_owned()));
+        assert_eq!(troubles.lines(), ["sink: away"]);
+        callers[0].clear();
+        assert_eq!(troubles.lines(), ["sink: away"]);
+        drop(callers);
+        assert_eq!(troubles.lines(), [] as [String; 0]);
+    }
 
     #[test]
     fn given_reasons_that_alternate_then_each_is_news_once_and_the_last_one_stands() {

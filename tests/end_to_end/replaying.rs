@@ -48,7 +48,10 @@ fn given_a_schema_that_was_missing_when_its_records_are_replayed_then_each_is_in
     let mut scene = Scene::new(stack, 2);
     let (settings, produced, _registry) = mended(&mut scene, 20);
     let (code, said) = run(&settings, &["deadletters", "replay", "--dry-run", "--reason", "unknown_schema"]);
-    assert!(code == 0 && said.contains("20 dead letters.") && said.contains("Nothing was sent."), "{said}");
+    assert!(
+        code == 0 && said.contains("20 dead letters, 20 of them open") && said.contains("Nothing was sent."),
+        "{said}"
+    );
     let (code, said) = run(&settings, &["deadletters", "replay", "--reason", "no_timestamp"]);
     assert!(code == 0 && said.contains("Sent 0 records again."), "{said}");
     let (code, said) = run(&settings, &["deadletters", "replay", "--reason", "unknown_schema"]);
@@ -68,7 +71,10 @@ fn given_a_replay_that_is_killed_when_it_is_run_again_then_each_record_was_sent_
     let (code, said) = run(&settings, &["deadletters", "replay"]);
     assert!(code == 0 && said.contains("Sent 0 records again. 1500 had been sent before."), "{said}");
     let (_, listed) = run(&settings, &["deadletters", "list"]);
-    assert!(listed.contains("1500 dead letters.") && !listed.contains("are no dead letters"), "{listed}");
+    assert!(listed.contains("1500 dead letters, 0 of them open"), "{listed}");
+    assert!(!listed.contains("are no dead letters"), "{listed}");
+    let (code, listed) = run(&settings, &["deadletters", "list", "--open", "--json"]);
+    assert_eq!((code, listed.as_str()), (0, ""));
     stored_and_proven(&mut scene, &settings, &produced);
 }
 

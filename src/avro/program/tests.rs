@@ -19,6 +19,18 @@ fn ops(schema: &str) -> Vec<Op> {
 }
 
 #[test]
+fn given_fields_that_a_schema_lacks_then_they_are_told() {
+    let schema =
+        WriterSchema::new(SchemaId(1), &record("R", &["\"long\"", &record("S", &["\"long\""])])).unwrap();
+    let candidates = ["kafka", "field:nope", "field:f0", "field:f1.nope@ms", "field:f1.f0"];
+    let candidates = candidates.iter().map(|text| text.parse().unwrap()).collect();
+    let timestamps = TimestampRules::new(candidates, (1970, 2100)).unwrap();
+    let program = Program::compile(&schema, &timestamps).unwrap();
+    let lacking: Vec<_> = program.without(&timestamps).map(ToString::to_string).collect();
+    assert_eq!(lacking, ["field:nope", "field:f1.nope@ms"]);
+}
+
+#[test]
 fn given_neighbours_of_fixed_size_then_they_are_one_operation() {
     let fixed = r#"{"type":"fixed","name":"F","size":3}"#;
     let nested = record("S", &["\"float\"", "\"F\""]);

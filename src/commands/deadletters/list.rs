@@ -10,8 +10,8 @@ use crate::cli::{DeadlettersListArgs, LetterFilterArgs};
 use crate::columns::columns;
 use crate::config;
 use crate::dead_letter::envelope::Envelope;
-use crate::dead_letter::list::{Filter, Groups, Seen, count};
-use crate::dead_letter::replay::marked;
+use crate::dead_letter::list::{Filter, Group, Groups, Seen, count};
+use crate::dead_letter::replay::{Marks, marked};
 use crate::source::topic::From;
 use crate::types::{Offset, SchemaId};
 
@@ -42,7 +42,16 @@ struct Found {
 pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
     let config =
         config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
-    let (filter, as_json) = (Filter::from(args.filter), args.json);
+    let (filter, as_json, only_open) = (Filter::from(args.filter), args.json, args.open);
+    // Marks lie behind their letters.
+    let marks = read(&config, From::Beginning, |marks: &mut Marks, message| {
+        marks.note(&message);
+        ControlFlow::Continue(())
+    });
+    let Some(marks) = marks.await? else {
+        let none = format!("There are no dead letters: there is no topic {}.\n", config.dead_letter_topic());
+        return Ok(if as_json { String::new() } else { none });
+    };
     let found = read(&config, From::Beginning, move |found: &mut Found, message| {
         let place = (message.partition, message.offset);
         if marked(&message).is_some() {
@@ -51,18 +60,22 @@ pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
         match Envelope::from_json(message.value.as_deref().unwrap_or_default()) {
             Err(_) => found.foreign += 1,
             Ok(letter) if filter.takes(&letter) && found.seen.is_new(&letter) => {
+                let open = !marks.has(&letter);
+                if only_open && !open {
+                    return ControlFlow::Continue(());
+                }
                 if as_json {
-                    found.unprinted =
-                        writeln!(std::io::stdout(), "{}", escaped(&line(&letter, place).to_string())).err();
+                    let line = escaped(&line(&letter, place, open).to_string());
+                    found.unprinted = writeln!(std::io::stdout(), "{line}").err();
                 } else {
-                    count(&mut found.groups, &letter, place);
+                    count(&mut found.groups, &letter, place, open);
                 }
             }
             Ok(_) => {}
         }
         if found.unprinted.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let found = found.await?;
+    let found = found.await?.unwrap_or_default();
     match found.unprinted.as_ref().and_then(unprinted) {
         Some(failure) => Err(failure),
         None if as_json => Ok(String::new()),
@@ -71,7 +84,7 @@ pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
 }
 
 /// What is known of a letter but for the bytes of its record.
-fn line(letter: &Envelope, (partition, offset): (i32, Offset)) -> Value {
+fn line(letter: &Envelope, (partition, offset): (i32, Offset), open: bool) -> Value {
     json!({
         "place": format!("{partition}/{offset}"),
         "id": letter.id,
@@ -85,11 +98,12 @@ fn line(letter: &Envelope, (partition, offset): (i32, Offset)) -> Value {
         "schema_id": letter.schema_id,
         "attempts": letter.attempts,
         "first_failed_at": letter.first_failed_at,
+        "replayed": !open,
     })
 }
 
-const HEADINGS: [&str; 8] =
-    ["reason", "topic", "schema", "letters", "attempts", "first (UTC)", "last (UTC)", "last at"];
+const HEADINGS: [&str; 9] =
+    ["reason", "topic", "schema", "letters", "open", "attempts", "first (UTC)", "last (UTC)", "last at"];
 
 pub(super) fn table(groups: &Groups, foreign: u64) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
@@ -100,22 +114,25 @@ pub(super) fn table(groups: &Groups, foreign: u64) -> String {
             plain(topic),
             schema.map_or_else(|| "-".to_owned(), |id| id.to_string()),
             group.letters.to_string(),
+            group.open.to_string(),
             group.most_attempts.to_string(),
             plain(&group.first),
             plain(&group.last),
             format!("{partition}/{offset}"),
         ]);
     }
-    let mut text = if groups.is_empty() { String::new() } else { columns(&rows, &(2..5)) };
-    let letters: u64 = groups.values().map(|group| group.letters).sum();
-    text.push_str(&match letters {
-        0 => "There are no such dead letters.\n".to_owned(),
-        1 => "1 dead letter. `valve deadletters show` with what stands under \"last at\" shows it.\n"
-            .to_owned(),
-        all => format!(
-            "{all} dead letters. `valve deadletters show` with what stands under \"last at\" shows one.\n"
-        ),
-    });
+    let mut text = if groups.is_empty() { String::new() } else { columns(&rows, &(2..6)) };
+    let sum = |count: fn(&Group) -> u64| groups.values().map(count).sum::<u64>();
+    let (letters, open) = (sum(|group| group.letters), sum(|group| group.open));
+    if letters == 0 {
+        text.push_str("There are no such dead letters.\n");
+    } else {
+        let plural = if letters == 1 { "" } else { "s" };
+        text.push_str(&format!(
+            "{letters} dead letter{plural}, {open} of them open: not replayed. `valve deadletters show` with what stands under \"last at\" \
+             shows one.\n"
+        ));
+    }
     if foreign > 0 {
         text.push_str(&format!("{foreign} messages of the topic are no dead letters of valve.\n"));
     }

@@ -26,17 +26,18 @@ pub async fn deadletters(command: DeadlettersCommand) -> ExitCode {
     report(done)
 }
 
-/// Goes through the messages of the dead-letter topic, and returns what `each` made of them; nothing when there is no such topic.
+/// Goes through the messages of the dead-letter topic, and returns what `each` made of them; `None` when there is no such topic.
 async fn read<T: Default + Send + 'static>(
     config: &Config,
     from: From,
     each: impl Fn(&mut T, StoredMessage) -> ControlFlow<()> + Send + 'static,
-) -> Result<T, Failure> {
+) -> Result<Option<T>, Failure> {
     let config = config.clone();
     let read = spawn_blocking(move || {
         let mut made = T::default();
-        topic::read(&config, &config.dead_letter_topic(), from, |message| each(&mut made, message))?;
-        Ok(made)
+        let there =
+            topic::read(&config, &config.dead_letter_topic(), from, |message| each(&mut made, message))?;
+        Ok(there.then_some(made))
     });
     read.await.unwrap_or_else(|error| Err(error.to_string())).map_err(Failure::Unasked)
 }

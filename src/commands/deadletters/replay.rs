@@ -48,7 +48,7 @@ fn survey(config: &Config, choice: &Choice) -> Result<Survey, Failure> {
         survey.note(&message, choice);
         ControlFlow::Continue(())
     });
-    read.map_err(Failure::Unasked).map(|()| survey)
+    read.map_err(Failure::Unasked).map(|_| survey)
 }
 
 fn would_send(config: &Config, choice: &Choice) -> Result<String, Failure> {
@@ -56,7 +56,7 @@ fn would_send(config: &Config, choice: &Choice) -> Result<String, Failure> {
     let mut groups = Groups::new();
     let read = topic::read(config, &config.dead_letter_topic(), From::Beginning, |message| {
         if let Some(letter) = survey.pick(&message) {
-            count(&mut groups, &letter, (message.partition, message.offset));
+            count(&mut groups, &letter, (message.partition, message.offset), true);
         }
         ControlFlow::Continue(())
     });

@@ -39,7 +39,7 @@ pub(super) async fn show(args: DeadlettersShowArgs) -> Result<String, Failure> {
         ControlFlow::Break(())
     });
     let topic = config.dead_letter_topic();
-    let value = found.await?.ok_or_else(|| {
+    let value = found.await?.flatten().ok_or_else(|| {
         Failure::Failed(format!(
             "nothing lies at {partition}/{offset} of {topic}; `valve deadletters list` says what does"
         ))

@@ -114,7 +114,7 @@ async fn commit_alone(
 async fn releaser(config: &Arc<Config>, offsets: &Offsets) -> Result<Releaser, Failure> {
     let troubles = Troubles::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let cluster = offsets.cluster_id().await.map_err(|reason| Failure::Unasked(reason.to_owned()))?;
+    let cluster = offsets.cluster_id().await.map_err(Failure::Unasked)?;
     let sink = crate::sink::open(&config.sink).await.map_err(Failure::usage)?;
     let registry = Confluent::new(&config.registry).map_err(Failure::usage)?;
     let unknown_after = config.registry.unknown_after;

@@ -190,6 +190,13 @@ const CASES: &[Case] = &[
     case("http.listen", Some("127.0.0.1:8080"), ("'[::1]:0'", "[::1]:0"), "[::1]:0", |c| {
         c.http_listen.to_string()
     }),
+    case(
+        "log.filter",
+        Some("info"),
+        ("'warn,valve::sink=debug'", "warn,valve::sink=debug"),
+        "warn,valve::sink=debug",
+        |c| c.log_filter.clone(),
+    ),
     case("metrics.statsd", Some("None"), ("'agent:8125'", "agent:8125"), r#"Some("agent:8125")"#, |c| {
         shown(&c.statsd)
     }),

@@ -13,6 +13,7 @@ use super::value::{duration, integer, percent, size};
 use super::{BatchLimits, Config, DeadLetterLimits, GroupConfig, LayoutConfig, OutOfRange, Start};
 use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
+use crate::telemetry::logging;
 
 mod kafka;
 mod registry;
@@ -90,6 +91,9 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     });
     let dead_letter_limits = dead_letter_limits(settings);
     let http_listen = settings.required("http.listen", listen);
+    let log_filter = settings.required("log.filter", |text| {
+        logging::check(text).map(|()| text.to_owned()).map_err(|error| error.to_string().into())
+    });
     let statsd = settings.optional("metrics.statsd", host_port);
     let shutdown_deadline = positive(settings, "shutdown.deadline");
     Some(Config {
@@ -113,6 +117,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
         nulls: nulls?,
         dead_letter_limits: dead_letter_limits?,
         http_listen: http_listen?,
+        log_filter: log_filter?,
         statsd,
         shutdown_deadline: shutdown_deadline?,
     })

@@ -61,7 +61,10 @@ pub(super) fn host_port(text: &str) -> Result<String, Problem> {
 /// A broker as librdkafka takes it: `host`, `host:port`, `protocol://host:port`.
 pub(super) fn broker(text: &str) -> Result<String, Problem> {
     let text = one_line(text)?;
-    let address = text.split_once("://").map_or(text.as_str(), |(_, address)| address);
+    let (protocol, address) = text.split_once("://").unwrap_or(("", &text));
+    if protocol.eq_ignore_ascii_case("http") || protocol.eq_ignore_ascii_case("https") {
+        return Err("it is an HTTP address; a broker is `host:port`".into());
+    }
     match address.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
             host_is_plain(host)?;
