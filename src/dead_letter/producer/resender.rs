@@ -272,6 +272,11 @@ impl ProducerContext for Deliveries {
         use rdkafka::Message as _;
 
         let Err((error, message)) = result else { return };
+        // Taken back on purpose; it may be told only when the next transaction is under way.
+        let code = error.rdkafka_error_code();
+        if matches!(code, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) {
+            return;
+        }
         let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(|| {
             let why = format!("topic {}[{}]: {}", message.topic(), message.partition(), reason(error));
