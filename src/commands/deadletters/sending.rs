@@ -50,6 +50,10 @@ impl<'a> Sending<'a> {
     /// # Errors
     /// When it can't go on; what was sent before stays sent.
     pub(super) fn take(&mut self, mut letter: Envelope, partition: i32) -> Result<(), Unsent> {
+        if let Some(why) = self.resender.is_homeless(&letter)? {
+            self.refuse(&letter, &why);
+            return Ok(());
+        }
         match Handle::current().block_on(self.originals.put_back(&mut letter)) {
             Ok(()) => {}
             Err(gone @ Unreadable::Gone(..)) => {

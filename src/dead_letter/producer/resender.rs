@@ -3,7 +3,9 @@
 //! Two replays of one valve share a transactional id: the one that began first is fenced off. What it had committed is read by
 //! the second, which looks at the marks only afterwards.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ pub(crate) struct Resender {
     producer: BaseProducer<Deliveries>,
     valve: String,
     letters_topic: String,
+    /// How many partitions topics have; none: there is no such topic.
+    partitions: HashMap<String, i32>,
 }
 
 impl Resender {
@@ -67,9 +71,52 @@ impl Resender {
         let made: Result<BaseProducer<Deliveries>, _> =
             transactional(config).create_with_context(Deliveries::default());
         let producer = made.map_err(|error| Unsent::Broken(reason(&error)))?;
-        let this = Self { producer, valve: config.name.clone(), letters_topic: config.dead_letter_topic() };
+        let this = Self {
+            producer,
+            valve: config.name.clone(),
+            letters_topic: config.dead_letter_topic(),
+            partitions: HashMap::new(),
+        };
         this.insist("to begin", |producer| producer.init_transactions(TIMEOUT))?;
         Ok(this)
+    }
+
+    /// Why the record of `letter` has nowhere to go, if so. In a transaction that would show late, and in the others' place.
+    ///
+    /// # Errors
+    /// When the brokers can't be asked.
+    pub(crate) fn is_homeless(&mut self, letter: &Envelope) -> Result<Option<String>, Unsent> {
+        let topic = &letter.topic;
+        let known = match self.partitions.get(topic) {
+            Some(known) => *known,
+            None => {
+                let asked = self.count_partitions(topic);
+                let failed = |error| self.broken(&format!("to look up topic {topic}: {}", reason(&error)));
+                let known = asked.map_err(failed)?;
+                self.partitions.insert(topic.clone(), known);
+                known
+            }
+        };
+        Ok(match known {
+            0 => Some(format!("there is no topic {topic}")),
+            count if (0..count).contains(&letter.partition) => None,
+            count => Some(format!("topic {topic} has {count} partitions")),
+        })
+    }
+
+    fn count_partitions(&self, topic: &str) -> Result<i32, KafkaError> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT)?;
+        let known = metadata.topics().iter().find(|known| known.name() == topic);
+        match known.map(|known| (known.error().map(RDKafkaErrorCode::from), known.partitions().len())) {
+            None
+            | Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::InvalidTopic), _)) => {
+                Ok(0)
+            }
+            Some((None | Some(RDKafkaErrorCode::LeaderNotAvailable), count)) => {
+                Ok(i32::try_from(count).unwrap_or(i32::MAX))
+            }
+            Some((Some(error), _)) => Err(KafkaError::MetadataFetch(error)),
+        }
     }
 
     /// Sends the records of `letters`, each with its mark: all, or none.
@@ -77,6 +124,17 @@ impl Resender {
     /// # Errors
     /// Why none was sent. After a step that wasn't answered all may have been: the marks tell.
     pub(crate) fn send(&mut self, letters: &[Picked]) -> Result<(), Unsent> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let sent = self.try_to_send(letters);
+            if tries >= TRIES || !self.producer.context().take_aborted() {
+                return sent;
+            }
+        }
+    }
+
+    fn try_to_send(&self, letters: &[Picked]) -> Result<(), Unsent> {
         self.insist("to begin a transaction", Producer::begin_transaction)?;
         let sent = letters.iter().try_for_each(|picked| self.enqueue(picked)).and_then(|()| self.flush());
         if let Err(unsent) = sent {
@@ -145,6 +203,9 @@ impl Resender {
             if !may_help || tries >= TRIES {
                 let broken = self.broken(&format!("{what}: {}", reason(&error)));
                 self.take_back();
+                // The brokers haven't committed it: another transaction may do, as after one that was taken back.
+                let aborted = matches!(&error, KafkaError::Transaction(why) if why.txn_requires_abort());
+                self.producer.context().aborted.store(aborted, Ordering::Relaxed);
                 return Err(broken);
             }
         }
@@ -163,7 +224,7 @@ impl Resender {
     /// Takes back what isn't committed, as well as can be: the brokers do it when the next replay begins, or after a minute.
     fn take_back(&self) {
         // The client ends a transaction only when it was told of every message, which it is while flushing.
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer.purge(PurgeConfig::default().queue());
         drop(self.producer.flush(TIMEOUT));
         drop(self.producer.abort_transaction(TIMEOUT));
         self.producer.context().forget();
@@ -238,6 +299,8 @@ struct Deliveries {
     /// The first message that wasn't delivered, and whether it would be refused again.
     failure: Mutex<Option<(String, bool)>>,
     last_error: Mutex<Option<String>>,
+    /// The transaction could only be taken back.
+    aborted: AtomicBool,
 }
 
 impl Deliveries {
@@ -247,6 +310,10 @@ impl Deliveries {
 
     fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take_aborted(&self) -> bool {
+        self.aborted.swap(false, Ordering::Relaxed)
     }
 
     fn forget(&self) {
