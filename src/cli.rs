@@ -320,7 +320,7 @@ pub struct DemoArgs {
     /// Write files under this directory [otherwise under a new temporary one, which is named]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Answer /livez and /readyz at this address; port 0 is any free one
+    /// Show the status page and answer /livez and /readyz at this address; port 0 is any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub http: SocketAddr,
     /// Generate the same events again as another run with this seed

@@ -1,6 +1,7 @@
 //! The daemon: builds what the lanes share, runs them, and ends when all of them have.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -27,8 +28,11 @@ use crate::source::offsets::Offsets;
 use crate::stored::Store;
 use crate::stored::survey::Survey;
 use crate::takeover::{Maker, Takeovers};
+use crate::telemetry::history::History;
 use crate::telemetry::http::{Health, Server};
 use crate::telemetry::lag_task::{self, LagReading};
+use crate::telemetry::page;
+use crate::telemetry::snapshot::{Identity, Observed};
 use crate::telemetry::status::Status;
 use crate::telemetry::troubles::{Dependency, Troubles};
 use crate::topics::{Discovery, TopicIds};
@@ -47,6 +51,8 @@ pub struct Surroundings {
     pub lag: LagReading,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
+    /// Where it answers HTTP, once it does.
+    pub listening: Arc<OnceLock<SocketAddr>>,
 }
 
 impl Surroundings {
@@ -54,7 +60,13 @@ impl Surroundings {
     #[must_use]
     pub fn new(lanes: usize, clock: Arc<dyn Clock>) -> Self {
         let status = Status::new(lanes, Arc::clone(&clock));
-        Self { status, troubles: Troubles::default(), lag: LagReading::default(), clock }
+        Self {
+            status,
+            troubles: Troubles::default(),
+            lag: LagReading::default(),
+            clock,
+            listening: Arc::default(),
+        }
     }
 }
 
@@ -84,7 +96,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     let config = Arc::new(config);
-    let Surroundings { status, troubles, lag, clock } = surroundings;
+    let Surroundings { status, troubles, lag, clock, listening } = surroundings;
     let terms = Arc::new(checked_terms(&config)?);
     let sink = crate::sink::open(&config.sink).await.map_err(settings)?;
     let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
@@ -92,12 +104,24 @@ pub async fn run(
     let dead_letters = Arc::new(KafkaDeadLetters::open(&config, originals).map_err(settings)?);
     let registry: Arc<dyn SchemaSource> = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
     let offsets = Offsets::open(&config).map_err(|error| settings(format!("kafka.properties: {error}")))?;
-    let server = Server::bind(config.http_listen, Health::new(status.clone(), troubles.clone())).await;
-    let server = server.map_err(settings)?;
+    let budget = Budget::new(config.memory_budget);
+    let observed = Observed {
+        identity: Identity::of(&config, &*clock),
+        health: Health::new(status.clone(), troubles.clone()),
+        status: status.clone(),
+        troubles: troubles.clone(),
+        lag: lag.clone(),
+        history: History::default(),
+        budget: budget.clone(),
+    };
+    let server = Server::bind(config.http_listen, observed.health.clone()).await.map_err(settings)?;
+    listening.get_or_init(|| server.address());
+    let server = server.with(page::routes(observed.clone()));
 
     // What only watches or serves; it ends with this function.
     let mut attendants = JoinSet::new();
     attendants.spawn(serve(server, stop_never()));
+    attendants.spawn(observed.history.keep(status.clone(), lag.clone(), stop_never()));
     let ends = Arc::new(offsets.clone());
     attendants.spawn(lag_task::run(status.clone(), ends, lag, LAG_INTERVAL, troubles.clone(), stop_never()));
 
@@ -110,11 +134,17 @@ pub async fn run(
     let (ids, topic_ids) = watch::channel(TopicIds::default());
     attendants.spawn(discovery.keep_looking(config.topics_refresh, found, ids));
 
-    let publisher =
-        Publisher::new(Arc::clone(&config), terms, &cluster, sink, dead_letters, troubles.clone());
+    let publisher = Publisher::new(
+        Arc::clone(&config),
+        terms,
+        &cluster,
+        sink,
+        dead_letters,
+        status.clone(),
+        troubles.clone(),
+    );
     let unknown_after = config.registry.unknown_after;
     let schemas = SchemaCache::new(registry, unknown_after, Arc::clone(&clock), troubles.clone());
-    let budget = Budget::new(config.memory_budget);
     let runtime = tokio::runtime::Handle::current();
     let takeovers = Takeovers::begin(Maker {
         publisher: publisher.clone(),

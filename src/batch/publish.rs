@@ -20,6 +20,7 @@ use crate::fault_point::{self, Point};
 use crate::retry::until_done;
 use crate::sink::patience::Patience;
 use crate::sink::{OpenError, Sink, SinkError};
+use crate::telemetry::status::Status;
 use crate::telemetry::troubles::{Dependency, Troubles};
 
 /// How many files of one batch are being stored at once.
@@ -47,6 +48,8 @@ pub(crate) struct Publisher {
     /// Repeats what fails for as long as it takes.
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    /// Hears of each file that is stored.
+    pub(crate) status: Status,
     pub(crate) troubles: Troubles,
     turns: Turns,
 }
@@ -67,13 +70,14 @@ impl Publisher {
         cluster: &str,
         sink: Arc<dyn Sink>,
         dead_letters: Arc<dyn DeadLetters>,
+        status: Status,
         troubles: Troubles,
     ) -> Self {
         let turns = Turns {
             uploads: Arc::new(Semaphore::new(AT_ONCE_ALL)),
             dead_letters: Arc::new(Semaphore::new(1)),
         };
-        Self { config, terms, cluster: cluster.into(), sink, dead_letters, troubles, turns }
+        Self { config, terms, cluster: cluster.into(), sink, dead_letters, status, troubles, turns }
     }
 
     /// Stores and produces all of `batch`; returns the bytes stored once everything is acknowledged. Nothing more is
@@ -139,13 +143,14 @@ impl Publisher {
                 metadata: &entry.metadata,
                 sync: entry.sync,
             };
-            let digest = file.file.digest();
+            let (digest, rows) = (file.file.digest(), file.file.rows());
             let body = file.file.into_body(&header);
             let bytes = body.len();
             sink.put(&entry.key, digest, body).await?;
             if entry.was_promised_before && bytes >= MAY_LEAVE_PARTS {
                 abort_uploads(sink, &entry.key).await;
             }
+            self.status.stored(entry.key, rows, bytes);
             fault_point::reach(Point::Stored);
             Ok(bytes)
         };

@@ -222,7 +222,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "http.listen",
         "127.0.0.1:8080",
         "`address:port`; port 0 = any free one",
-        "where `/livez` and `/readyz` answer",
+        "where the status page is, and `/api/status`, `/livez` and `/readyz` answer",
     ),
     preset(
         "log.filter",

@@ -14,6 +14,7 @@ use super::pressure::Pressure;
 use super::start::StartPolicy;
 use super::turns::Turns;
 use super::{Action, CommitAnswer, Event, Filling, Memory, Now};
+use crate::telemetry::detail::WaitsFor;
 use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition};
 
@@ -145,6 +146,14 @@ impl Lane {
             let (committed, read, oldest) = state.durable();
             Durable { partition: name.clone(), committed, read, oldest }
         })
+    }
+
+    /// The partitions that aren't read from, and what they wait for.
+    pub fn waits(&self) -> impl Iterator<Item = (TopicPartition, WaitsFor)> + '_ {
+        let pressed = self.pressure.stops();
+        self.partitions
+            .iter()
+            .filter_map(move |(name, state)| Some((name.clone(), state.waits_for(pressed)?)))
     }
 
     /// Whether the group waits for partitions to be given up.

@@ -80,8 +80,11 @@ impl<W: Write> Progress<W> {
         self.out.flush()
     }
 
-    /// Says something in a line of its own, after the last one.
+    /// Says something in a line of its own, in the place of a line that is being redrawn.
     pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+        if self.terminal {
+            self.out.write_all(CLEAR.as_bytes())?;
+        }
         writeln!(self.out, "{text}")?;
         self.out.flush()
     }

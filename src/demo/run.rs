@@ -38,7 +38,7 @@ pub(crate) struct Options {
     pub(crate) rate: u64,
     /// Where files go: a directory without anything in it.
     pub(crate) directory: PathBuf,
-    /// Where the daemon answers its health checks.
+    /// Where the daemon shows its status page and answers its health checks.
     pub(crate) http: SocketAddr,
     /// What decides the events.
     pub(crate) seed: u64,
@@ -214,10 +214,15 @@ impl Running {
     async fn until_durable<W: Write>(&mut self, progress: &mut Progress<W>) -> Result<u64, DemoError> {
         let mut generated = None;
         let mut idle = Idle::default();
+        let mut told = false;
         let mut ticks = tokio::time::interval(Progress::<W>::INTERVAL);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
+                    if let Some(address) = self.surroundings.listening.get().filter(|_| !told) {
+                        progress.say(&format!("Status page: http://{address}/"))?;
+                        told = true;
+                    }
                     let snapshot = self.snapshot();
                     progress.show(&snapshot)?;
                     let all_read = self.positions.all_read(&self.surroundings.status.durables());

@@ -1,12 +1,15 @@
 //! What a lane publishes of itself once a second, and the memory that it counts besides its batches.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Lane;
+use super::{Held, Lane, Wait};
 use crate::config::{Assignment, Config, GroupProtocol};
 use crate::core::{Event, SEAL_ABOVE};
 use crate::source::Record;
 use crate::source::consumer::Source;
+use crate::telemetry::detail::{OpenHours, WaitsFor};
+use crate::types::TopicPartition;
 
 /// How often positions are looked at and the lane's state is published.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -48,6 +51,31 @@ impl Lane<'_> {
             durable.oldest = durable.oldest.or(next);
         }
         self.status.partitions(durables);
+        self.status.detail(self.waits(), self.open_hours());
+    }
+
+    /// The partitions that aren't read from, and what for.
+    fn waits(&self) -> BTreeMap<TopicPartition, WaitsFor> {
+        let mut waits: BTreeMap<_, _> = self.core.waits().collect();
+        for (partition, waits) in &mut waits {
+            // To the core, waiting is waiting.
+            let limited = |held: &Held<'_>| matches!(held.waiting, Some(Wait::Until(_)));
+            if *waits == WaitsFor::Schema && self.held.get(partition).is_some_and(limited) {
+                *waits = WaitsFor::DeadLetterLimit;
+            }
+        }
+        waits
+    }
+
+    /// What the batches that are being filled hold, by hour and topic.
+    fn open_hours(&self) -> OpenHours {
+        let mut open = OpenHours::default();
+        for (partition, held) in &self.held {
+            for file in held.batch.iter().flat_map(|batch| &batch.files) {
+                open.add(file.hour, &partition.topic, file.file.rows(), file.file.capacity() as u64);
+            }
+        }
+        open
     }
 }
 

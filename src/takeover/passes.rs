@@ -196,6 +196,7 @@ impl Passes<'_> {
             }
         }
         self.maker.runtime.block_on(abort_uploads(&*self.sink, &entry.key));
+        self.maker.publisher.status.stored(entry.key, file.rows, bytes);
         fault_point::reach(Point::Stored);
         self.bytes += bytes;
         Ok(())

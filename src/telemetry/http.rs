@@ -14,6 +14,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Connections;
 use super::status::{Membership, Status};
 use super::troubles::Troubles;
 
@@ -54,6 +55,12 @@ impl Health {
     /// trouble, and per partition held. A member without partitions waits for some, and is ready.
     #[must_use]
     pub fn unready_because(&self) -> Vec<String> {
+        [self.outside_because(), self.waits_because()].concat()
+    }
+
+    /// One line per lane that is no member of the consumer group.
+    #[must_use]
+    pub fn outside_because(&self) -> Vec<String> {
         let lanes = self.status.memberships().into_iter().enumerate().filter_map(|(lane, membership)| {
             let reason = match membership {
                 Membership::Member(_) => return None,
@@ -62,9 +69,15 @@ impl Health {
             };
             Some(format!("lane {lane}: {reason}"))
         });
+        lanes.collect()
+    }
+
+    /// One line per dependency in trouble, and per partition held.
+    #[must_use]
+    pub fn waits_because(&self) -> Vec<String> {
         let holds = self.status.holds();
         let holds = holds.iter().map(|(partition, reason)| format!("held {partition}: {reason}"));
-        lanes.chain(self.troubles.lines()).chain(holds).collect()
+        self.troubles.lines().into_iter().chain(holds).collect()
     }
 }
 
@@ -81,7 +94,7 @@ pub struct ListenError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    health: Health,
+    routes: Router,
 }
 
 impl Server {
@@ -94,7 +107,14 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!("listening on http://{address}");
-        Ok(Self { listener, address, health })
+        Ok(Self { listener, address, routes: routes(health) })
+    }
+
+    /// Answers these, too.
+    #[must_use]
+    pub fn with(mut self, routes: Router) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
     }
 
     /// Where it listens.
@@ -108,7 +128,8 @@ impl Server {
     /// # Errors
     /// When the listening socket fails.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
-        axum::serve(self.listener, routes(self.health)).with_graceful_shutdown(stop.cancelled_owned()).await
+        let connections = Connections::new(self.listener);
+        axum::serve(connections, self.routes).with_graceful_shutdown(stop.cancelled_owned()).await
     }
 }
 

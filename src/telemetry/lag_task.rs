@@ -56,7 +56,7 @@ impl LagReading {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn store(&self, reading: Reading) {
+    pub(super) fn store(&self, reading: Reading) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
     }
 }

@@ -3,12 +3,18 @@
 //! Lanes and dependencies report to [`status`] and [`troubles`]; everything else here only reads those two. Nothing
 //! here decides anything about a record, and nothing here can stop a lane.
 
+mod connections;
+pub mod detail;
+pub mod history;
 pub mod http;
 pub mod lag;
 pub mod lag_task;
 pub mod logging;
 pub mod metrics;
+pub mod page;
 pub(crate) mod repeats;
+pub mod signs;
+pub mod snapshot;
 mod statsd;
 pub mod status;
 #[cfg(test)]

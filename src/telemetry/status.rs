@@ -4,13 +4,14 @@
 //! Each lane writes to a place of its own and all of them to one set of totals, under locks that are held for as
 //! long as it takes to copy a few numbers, and never while anything waits. Nothing is written per record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::detail::{LAST_FILES, LaneReport, OpenHours, StoredFile, WaitsFor};
 use super::metrics;
-use super::totals::Totals;
+use super::totals::{Sums, TopicTotals, Totals};
 use crate::clock::Clock;
 use crate::dead_letter::Reason;
 use crate::types::{Offset, TopicPartition, UnixMillis};
@@ -44,9 +45,10 @@ pub struct Durable {
 }
 
 /// Where a lane stands in its consumer group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Membership {
     /// Not a member yet, or not any more.
+    #[default]
     Joining,
     /// A member with this many partitions (none: it waits for some).
     Member(usize),
@@ -63,7 +65,9 @@ pub struct Status {
 #[derive(Debug)]
 struct Inner {
     lanes: Vec<Lane>,
-    totals: Mutex<Totals>,
+    totals: Mutex<Sums>,
+    /// The last files that were stored, the latest first.
+    files: Mutex<VecDeque<StoredFile>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -75,30 +79,16 @@ const NEVER: u64 = u64::MAX;
 struct Lane {
     /// Milliseconds of the monotonic clock.
     polled: AtomicU64,
-    reported: Mutex<Reported>,
-}
-
-#[derive(Debug)]
-struct Reported {
-    membership: Membership,
-    partitions: Vec<Durable>,
-    holds: BTreeMap<TopicPartition, String>,
+    reported: Mutex<LaneReport>,
 }
 
 impl Status {
     /// Nothing done yet, by `lanes` lanes that are all joining.
     #[must_use]
     pub fn new(lanes: usize, clock: Arc<dyn Clock>) -> Self {
-        let lane = || Lane {
-            polled: AtomicU64::new(NEVER),
-            reported: Mutex::new(Reported {
-                membership: Membership::Joining,
-                partitions: Vec::new(),
-                holds: BTreeMap::new(),
-            }),
-        };
+        let lane = || Lane { polled: AtomicU64::new(NEVER), reported: Mutex::default() };
         let lanes = std::iter::repeat_with(lane).take(lanes).collect();
-        Self { inner: Arc::new(Inner { lanes, totals: Mutex::default(), clock }) }
+        Self { inner: Arc::new(Inner { lanes, totals: Mutex::default(), files: Mutex::default(), clock }) }
     }
 
     /// The place where the lane `index` reports, for the lane's own thread.
@@ -113,11 +103,7 @@ impl Status {
 
     /// Counts records received from Kafka, and the bytes of their values.
     pub fn consumed(&self, topic: &str, records: u64, bytes: u64) {
-        {
-            let mut totals = self.totals_mut();
-            totals.consumed += records;
-            totals.consumed_bytes += bytes;
-        }
+        self.sums().consumed(topic, records, bytes);
         let labels = [("topic", topic)];
         metrics::CONSUME_ATTEMPTING.add(records, &labels);
         metrics::CONSUME_SUCCEEDED.add(records, &labels);
@@ -127,7 +113,7 @@ impl Status {
 
     /// Counts errors received from Kafka in a record's place.
     pub fn consume_failed(&self, topic: &str, errors: u64) {
-        self.totals_mut().consume_failed += errors;
+        self.sums().all.consume_failed += errors;
         let labels = [("topic", topic)];
         metrics::CONSUME_ATTEMPTING.add(errors, &labels);
         metrics::CONSUME_FAILED.add(errors, &labels);
@@ -135,7 +121,7 @@ impl Status {
 
     /// Counts what a batch of `topic` consists of, after its commit.
     pub fn committed(&self, topic: &str, committed: &Committed) {
-        self.totals_mut().add(committed);
+        self.sums().committed(topic, committed);
         let labels = [("topic", topic)];
         metrics::PROCESS_SUCCEEDED.add(committed.rows + committed.skipped, &labels);
         metrics::PROCESS_FAILED.add(committed.dead_letters.values().sum(), &labels);
@@ -150,20 +136,46 @@ impl Status {
 
     /// Counts offsets that were gone (retention, truncation) before they could be read.
     pub fn lost(&self, topic: &str, offsets: u64) {
-        self.totals_mut().lost += offsets;
+        self.sums().lost(topic, offsets);
         metrics::LOST_OFFSETS.add(offsets, &[("topic", topic)]);
     }
 
     /// Counts a batch by what sealed it, for example `max_age`.
     pub fn sealed(&self, reason: &'static str) {
-        *self.totals_mut().batches.entry(reason).or_default() += 1;
+        *self.sums().all.batches.entry(reason).or_default() += 1;
         metrics::BATCHES.add(1, &[("reason", reason)]);
     }
 
     /// The sums since the start.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.totals_mut().clone()
+        self.sums().all.clone()
+    }
+
+    /// The sums of each topic since the start.
+    #[must_use]
+    pub fn topics(&self) -> BTreeMap<Arc<str>, TopicTotals> {
+        self.sums().topics.clone()
+    }
+
+    /// Remembers a file that was just stored, in place of the oldest of those that are remembered.
+    pub fn stored(&self, key: String, rows: u64, bytes: u64) {
+        let file = StoredFile { key, rows, bytes, at: self.inner.clock.now() };
+        let mut files = self.files();
+        files.truncate(LAST_FILES - 1);
+        files.push_front(file);
+    }
+
+    /// The last files that were stored, at most [`LAST_FILES`], the latest first. Their batches may not be committed yet.
+    #[must_use]
+    pub fn last_files(&self) -> Vec<StoredFile> {
+        self.files().iter().cloned().collect()
+    }
+
+    /// All that each lane reported last, in the lanes' order.
+    #[must_use]
+    pub fn lane_reports(&self) -> Vec<LaneReport> {
+        self.inner.lanes.iter().map(|lane| lane.reported().clone()).collect()
     }
 
     /// How far each partition that this process owns is durable.
@@ -198,13 +210,17 @@ impl Status {
         &*self.inner.clock
     }
 
-    fn totals_mut(&self) -> MutexGuard<'_, Totals> {
+    fn sums(&self) -> MutexGuard<'_, Sums> {
         self.inner.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self) -> MutexGuard<'_, VecDeque<StoredFile>> {
+        self.inner.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lane {
-    fn reported(&self) -> MutexGuard<'_, Reported> {
+    fn reported(&self) -> MutexGuard<'_, LaneReport> {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,6 +253,12 @@ impl LaneStatus {
         let mut reported = self.lane().reported();
         reported.holds.retain(|held, _| partitions.iter().any(|owned| owned.partition == *held));
         reported.partitions = partitions;
+    }
+
+    /// Replaces what is known of partitions that aren't read from, and of what is open.
+    pub fn detail(&self, waits: BTreeMap<TopicPartition, WaitsFor>, open: OpenHours) {
+        let mut reported = self.lane().reported();
+        (reported.waits, reported.open) = (waits, open);
     }
 
     /// Holds `partition` for a reason, or with `None` no longer. Each change is logged once.

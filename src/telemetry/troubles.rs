@@ -73,14 +73,19 @@ impl Troubles {
         Trouble { troubles: self.clone(), key }
     }
 
+    /// The reason of each troubled caller, sorted by dependency.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<(Dependency, String)> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter().map(|((dependency, _), stated)| (*dependency, stated.reason.clone())).collect()
+    }
+
     /// What is wrong, `dependency: reason`, sorted by dependency; what several callers say is there once.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lines: Vec<_> = open
-            .iter()
-            .map(|((dependency, _), stated)| format!("{}: {}", dependency.name(), stated.reason))
-            .collect();
+        let reasons = self.reasons().into_iter();
+        let mut lines: Vec<_> =
+            reasons.map(|(dependency, reason)| format!("{}: {reason}", dependency.name())).collect();
         let mut said = HashSet::new();
         lines.retain(|line| said.insert(line.clone()));
         lines

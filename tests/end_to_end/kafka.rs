@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -107,6 +107,15 @@ impl<'a> Kafka<'a> {
         });
         let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
         answered.elements().iter().map(|element| offset(element.offset())).collect()
+    }
+
+    /// Sets a group's offsets, as another tool would, one for each partition of the topic.
+    pub(crate) fn commit(&self, group: &str, topic: &str, offsets: &[i64]) {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in (0..).zip(offsets) {
+            list.add_partition_offset(topic, partition, Offset::Offset(*offset)).unwrap();
+        }
+        self.consumer(group).commit(&list, CommitMode::Sync).unwrap();
     }
 
     /// Waits until the group has committed every record of the topic.

@@ -12,11 +12,13 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
+use crate::browser::Chromium;
 use crate::sink_conformance::S3TestStore;
 use crate::stack::Stack;
 
 mod auditing;
 mod bounded_memory;
+mod browser;
 mod dead_letters;
 mod demo;
 mod event;
@@ -27,6 +29,7 @@ mod kafka;
 mod killing;
 mod lag;
 mod outages;
+mod page;
 mod patience;
 mod producer;
 mod rebalancing;
@@ -66,6 +69,17 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
+    let browser = Chromium::from_env();
+    let on_page = |(name, test): page::PageTest| {
+        let (stack, browser) = (found.clone(), browser.clone());
+        // Not every machine can have a browser.
+        let ignored = browser.is_err() || stack.is_err() && !required;
+        Trial::test(name, move || {
+            test(&*stack?, &*browser?);
+            Ok(())
+        })
+        .with_ignored_flag(ignored)
+    };
     let trials = [
         storing::TESTS,
         dead_letters::TESTS,
@@ -84,6 +98,7 @@ fn main() -> ExitCode {
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().chain(bounded_memory::ALONE).copied().map(alone));
+    trials.extend(page::TESTS.iter().copied().map(on_page));
     trials.extend(demo::TESTS.iter().copied().map(on_stack));
     trials.extend(sink_conformance::trials(found.as_ref().ok().map(|stack| s3_of(stack))));
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -110,8 +110,18 @@ impl Valve {
 
     /// The answer of its HTTP server: status and body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
-        let address = wait_for("valve's HTTP address in its log", || address_in(&self.output()));
-        wait_for("an answer of valve's HTTP server", || get(&format!("http://{address}{path}")))
+        let url = self.url(path);
+        wait_for("an answer of valve's HTTP server", || get(&url))
+    }
+
+    /// Where its HTTP server listens.
+    pub(crate) fn address(&self) -> String {
+        wait_for("valve's HTTP address in its log", || address_in(&self.output()))
+    }
+
+    /// The URL of a path of its HTTP server.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
     }
 
     /// Waits until `/readyz` says yes.
@@ -211,7 +221,8 @@ fn collect(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
 }
 
 fn address_in(output: &str) -> Option<String> {
-    let (_, address) = output.lines().find_map(|line| line.split_once("listening on http://"))?;
+    let said = ["listening on http://", "Status page: http://"];
+    let (_, address) = output.lines().find_map(|line| said.iter().find_map(|said| line.split_once(said)))?;
     Some(
         address
             .chars()

@@ -25,6 +25,7 @@ use crate::source::offsets::Offsets;
 use crate::source::outsider::{Outside, Outsider};
 use crate::takeover::Maker;
 use crate::telemetry::logging::{self, Format};
+use crate::telemetry::status::Status;
 use crate::telemetry::troubles::Troubles;
 use crate::types::TopicPartition;
 
@@ -122,7 +123,9 @@ async fn releaser(config: &Arc<Config>, offsets: &Offsets) -> Result<Releaser, F
     let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
     let originals = Originals::new(Arc::clone(&sink), &config.sink);
     let dead_letters = Arc::new(KafkaDeadLetters::open(config, originals).map_err(Failure::usage)?);
-    let publisher = Publisher::new(Arc::clone(config), terms, &cluster, sink, dead_letters, troubles.clone());
+    let status = Status::new(0, Arc::clone(&clock));
+    let publisher =
+        Publisher::new(Arc::clone(config), terms, &cluster, sink, dead_letters, status, troubles.clone());
     let maker = Maker {
         publisher: publisher.clone(),
         schemas: SchemaCache::new(Arc::new(registry), unknown_after, Arc::clone(&clock), troubles.clone()),

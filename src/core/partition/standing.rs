@@ -8,6 +8,7 @@ use crate::core::batch::{SealReason, SealedBatch, Stage};
 use crate::core::intent::Metadata;
 use crate::core::start::{Decision, Facts, RECREATED_WHILE_PROMISED, decide, is_recreated};
 use crate::core::{Action, Remake, Ticket};
+use crate::telemetry::detail::WaitsFor;
 use crate::types::Offset;
 
 /// How long a partition whose fetching failed waits until it is fetched again.
@@ -38,6 +39,21 @@ impl Partition {
     /// Whether it is known where it begins, and committed.
     pub(in crate::core) fn is_begun(&self) -> bool {
         !matches!(self.standing, Standing::Resolving(_) | Standing::Starting(..))
+    }
+
+    /// What it waits for; `None` while it is read from.
+    pub(in crate::core) fn waits_for(&self, pressed: bool) -> Option<WaitsFor> {
+        match self.standing {
+            Standing::Held => Some(WaitsFor::Owner),
+            _ if self.parting => Some(WaitsFor::Parting),
+            Standing::Resolving(_) | Standing::Starting(..) => Some(WaitsFor::Start),
+            Standing::TakingOver => Some(WaitsFor::Takeover),
+            Standing::Astray(_) | Standing::Resting(_) | Standing::Overtaken => Some(WaitsFor::Log),
+            Standing::Filling if self.waiting.is_some() => Some(WaitsFor::Schema),
+            Standing::Filling if !self.admitted => Some(WaitsFor::Turn),
+            Standing::Filling if !self.is_filling() => Some(WaitsFor::Store),
+            Standing::Filling => pressed.then_some(WaitsFor::Memory),
+        }
     }
 
     pub(in crate::core) fn resolved(&mut self, ticket: Ticket, facts: &Facts, step: &mut Step<'_>) {

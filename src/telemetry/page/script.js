@@ -1,0 +1,434 @@
+// Asks /api/status again and again and shows what it says. Whatever comes from topics, brokers or stores becomes text, never
+// markup: everything goes through `textContent`, and the page's Content-Security-Policy refuses the other ways.
+'use strict';
+
+const EVERY = 2_000; // ms between an answer and the next question
+const PATIENCE = 5_000; // ms that an answer may take
+const STALE_AFTER = 8_000; // ms without an answer until the page says so, however many were tried
+
+const VERDICTS = {
+  well: ['well', 'All is well', 'Nothing is held, every dependency answers, and it keeps up.'],
+  starting: ['attention', 'Starting', 'It isn’t a member of its consumer group yet, or not with all its lanes.'],
+  stopping: ['attention', 'Stopping', 'It stores what it has read, and leaves its group.'],
+  attention: ['attention', 'Needs attention', 'It works, but not as it should.'],
+  trouble: ['trouble', 'In trouble', 'Nothing is lost or skipped: it waits, and goes on by itself unless a person is needed.'],
+};
+
+const STATES = {
+  reading: ['well', 'reading'],
+  starting: ['quiet', 'finding its start'],
+  taking_over: ['quiet', 'finishing an earlier owner’s batch'],
+  awaits_schema: ['attention', 'waiting for a schema'],
+  dead_letter_limit: ['trouble', 'resting: too many bad records'],
+  awaits_memory: ['quiet', 'waiting for memory'],
+  awaits_turn: ['quiet', 'waiting for its turn'],
+  awaits_store: ['attention', 'waiting for the store'],
+  astray: ['attention', 'looking for its place in the log'],
+  leaving: ['quiet', 'leaving'],
+  held: ['trouble', 'held'],
+};
+
+const MEMBERSHIPS = { member: ['well', 'member'], joining: ['attention', 'joining'], leaving: ['quiet', 'leaving'] };
+
+const DEPENDENCIES = {
+  kafka: 'Kafka',
+  registry: 'The schema registry',
+  sink: 'The store',
+  dead_letter_topic: 'The dead-letter topic',
+  dead_letter_limit: 'The dead-letter limit',
+};
+
+// Numbers and times as people read them.
+
+const byId = (id) => document.getElementById(id);
+const grouped = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 });
+const precise = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 });
+const NONE = '–';
+
+const count = (value) => (value == null ? NONE : grouped.format(value));
+const rate = (value) => (value < 10 ? precise : grouped).format(value);
+const plural = (value, one, many) => `${count(value)} ${value === 1 ? one : many}`;
+
+function size(bytes) {
+  if (bytes == null) return NONE;
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let power = 0;
+  while (bytes >= 1024 && power < units.length - 1) {
+    bytes /= 1024;
+    power += 1;
+  }
+  return `${(bytes < 100 ? precise : grouped).format(bytes)} ${units[power]}`;
+}
+
+function span(seconds) {
+  if (seconds == null) return NONE;
+  if (seconds < 10) return `${precise.format(seconds)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+}
+
+function ago(seconds) {
+  if (seconds == null) return 'not yet';
+  return seconds < 1 ? 'just now' : `${span(seconds)} ago`;
+}
+
+const clock = (rfc3339) => rfc3339.slice(11, 19);
+const hour = (rfc3339) => `${rfc3339.slice(0, 10)} ${rfc3339.slice(11, 16)}`;
+
+// Small pieces of the page. Nothing is changed that is the same already: a selection or a screen reader's place survives.
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+function svg(name, attributes) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
+  return element;
+}
+
+/** Makes `element` show a shape and a word, for people who see colours and for those who don't. */
+function showSign(element, level, word) {
+  if (!element.firstElementChild) {
+    const shape = svg('svg', { class: 'shape', 'aria-hidden': 'true' });
+    shape.append(svg('use', {}));
+    element.replaceChildren(shape, document.createElement('span'));
+    element.classList.add('sign');
+  }
+  setAttribute(element, 'data-level', level);
+  setAttribute(element.querySelector('use'), 'href', `#shape-${level}`);
+  setText(element.lastElementChild, word);
+}
+
+/** Fills a section's table. A cell is a text, or `[level, word]`, or `{ n: text }` to be aligned as a number. */
+function showTable(id, rows, note, more) {
+  const section = byId(id);
+  const box = section.querySelector('.scroll');
+  const body = section.querySelector('tbody');
+  setText(section.querySelector('.note'), rows.length === 0 ? note : more);
+  box.hidden = rows.length === 0;
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach((cells, index) => {
+    const row = body.rows[index] || body.insertRow();
+    cells.forEach((content, column) => showCell(cellOf(row, column), content));
+  });
+}
+
+function cellOf(row, column) {
+  if (row.cells[column]) return row.cells[column];
+  const cell = document.createElement(column === 0 ? 'th' : 'td');
+  if (column === 0) cell.scope = 'row';
+  return row.appendChild(cell);
+}
+
+function showCell(cell, content) {
+  if (Array.isArray(content)) {
+    if (!cell.firstElementChild) cell.replaceChildren(document.createElement('span'));
+    showSign(cell.firstElementChild, ...content);
+  } else if (typeof content === 'object') {
+    cell.className = 'n';
+    setText(cell, content.n);
+  } else {
+    setText(cell, content);
+  }
+}
+
+const n = (text) => ({ n: text });
+
+// Charts of the last hour.
+
+const WIDE = 240;
+const HIGH = 48;
+
+/** Draws `points`, `[age in seconds, value or null]` from the oldest on, and says in words what they come to. */
+function showChart(figure, points, what, unit, format) {
+  if (!figure.firstElementChild) {
+    const id = `${figure.parentElement.id}-chart`;
+    const picture = svg('svg', { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: 'none', role: 'img', 'aria-labelledby': id });
+    picture.append(svg('path', { class: 'area' }), svg('path', { class: 'line' }), svg('path', { class: 'base', d: `M0 ${HIGH}H${WIDE}` }));
+    const caption = document.createElement('figcaption');
+    const words = document.createElement('span');
+    words.id = id;
+    words.className = 'unseen';
+    caption.append(document.createElement('span'), document.createElement('span'), words);
+    figure.append(picture, caption);
+  }
+  const [area, line] = figure.querySelectorAll('path');
+  const [left, right, words] = figure.querySelectorAll('figcaption span');
+  const known = points.filter(([, value]) => value != null).map(([, value]) => value);
+  const oldest = points.length > 1 ? points[0][0] : 0;
+  const highest = Math.max(...known, 0);
+  const past = known.length > 1 ? pastOf(oldest) : 'begins in a moment';
+  const drawn = known.length > 1 ? draw(points, oldest, highest) : { line: '', area: '' };
+  setAttribute(line, 'd', drawn.line);
+  setAttribute(area, 'd', drawn.area);
+  setText(left, past);
+  setText(right, known.length > 1 ? `max ${format(highest)}${unit}` : '');
+  setText(words, known.length > 1 ? `${what}, ${past}: at most ${format(highest)}${unit}` : `${what}: ${past}`);
+}
+
+function pastOf(seconds) {
+  if (seconds >= 3_540) return 'last hour';
+  return seconds < 90 ? `last ${Math.round(seconds)} s` : `last ${Math.round(seconds / 60)} min`;
+}
+
+/** Paths of the line and of the area under it; both break where nothing is known. */
+function draw(points, oldest, highest) {
+  const x = (age) => ((1 - age / oldest) * WIDE).toFixed(1);
+  const y = (value) => (HIGH - (highest > 0 ? value / highest : 0) * (HIGH - 3)).toFixed(1);
+  let line = '';
+  let area = '';
+  let run = [];
+  const end = () => {
+    if (run.length > 1) {
+      const path = run.map(([age, value]) => `${x(age)} ${y(value)}`).join('L');
+      line += `M${path}`;
+      area += `M${x(run[0][0])} ${HIGH}L${path}L${x(run[run.length - 1][0])} ${HIGH}Z`;
+    }
+    run = [];
+  };
+  for (const point of points) {
+    if (point[1] == null) end();
+    else run.push(point);
+  }
+  end();
+  return { line, area };
+}
+
+/** What a count grew by, each `per` seconds. Samples that are too near each other would only make noise. */
+function growth(history, counts, per) {
+  const ages = history.age_seconds;
+  const points = [];
+  let from = 0;
+  for (let to = 1; to < ages.length; to += 1) {
+    const seconds = ages[from] - ages[to];
+    if (seconds >= history.interval_seconds / 2 || (points.length === 0 && seconds >= 1)) {
+      const value = (Math.max(0, counts[to] - counts[from]) / seconds) * per;
+      if (points.length === 0) points.push([ages[from], value]);
+      points.push([ages[to], value]);
+      from = to;
+    }
+  }
+  // Until there is a new point, the last one stands.
+  if (points.length > 0) points.push([0, last(points)]);
+  return points;
+}
+
+const levels = (history, values) => history.age_seconds.map((age, index) => [age, values[index]]);
+const last = (points) => (points.length > 0 ? points[points.length - 1][1] : 0);
+
+// The page, from the top.
+
+function show(status) {
+  setText(byId('name'), status.name);
+  setText(byId('environment'), status.environment);
+  setText(byId('version'), status.version);
+  setText(byId('uptime'), span(status.uptime_seconds));
+  showVerdict(status);
+  showFigures(status);
+  showWaiting(status);
+  showLanes(status);
+  showPartitions(status.partitions);
+  showOpenHours(status.open_hours);
+  showFiles(status.files);
+  showCounts(status);
+  showTopics(status.topics);
+}
+
+function showVerdict({ verdict, name }) {
+  const [level, word, sentence] = VERDICTS[verdict.state] || ['attention', verdict.state, ''];
+  const section = byId('verdict');
+  setAttribute(section, 'data-level', level);
+  setAttribute(section.querySelector('use'), 'href', `#shape-${level}`);
+  setText(byId('verdict-word'), word);
+  setText(byId('verdict-sentence'), sentence);
+  const list = byId('reasons');
+  list.hidden = verdict.reasons.length === 0;
+  while (list.children.length > verdict.reasons.length) list.lastElementChild.remove();
+  verdict.reasons.forEach((reason, index) => {
+    setText(list.children[index] || list.appendChild(document.createElement('li')), reason);
+  });
+  document.title = `${word} – ${name}`;
+}
+
+function showFigures(status) {
+  const { totals, lag, memory, history, overview } = status;
+  const figures = {
+    'totals.consumed': count(totals.consumed),
+    'totals.rows': count(totals.rows),
+    'totals.dead_lettered': count(totals.dead_lettered),
+    'lag.max_offset_lag': count(lag && lag.max_offset_lag),
+    'memory.percent': memory.percent == null ? NONE : precise.format(memory.percent),
+  };
+  for (const [field, text] of Object.entries(figures)) setText(document.querySelector(`[data-field="${field}"]`), text);
+
+  const consumed = growth(history, history.consumed, 1);
+  const settled = totals.rows + totals.dead_lettered;
+  const share = settled > 0 ? (100 * totals.dead_lettered) / settled : 0;
+  showFigure('consumed', overview.consumed, `${rate(last(consumed))} a second`);
+  showFigure('stored', overview.stored, `${plural(totals.files, 'file', 'files')}, ${size(totals.stored_bytes)}`);
+  showFigure('dead_lettered', overview.dead_lettered, share > 0 && share < 0.01 ? 'less than 0.01 %' : `${share.toFixed(2)} % of the records`);
+  showFigure('lag', overview.lag, lagInWords(lag));
+  showFigure('memory', overview.memory, `${size(memory.resident_bytes)}; buffers ${size(memory.budget_used_bytes)} of ${size(memory.budget_bytes)}`);
+
+  const chart = (id, points, what, unit, format) => showChart(byId(id).querySelector('figure'), points, what, unit, format);
+  chart('consumed', consumed, 'Records consumed', '/s', rate);
+  chart('stored', growth(history, history.rows, 1), 'Rows stored', '/s', rate);
+  chart('dead_lettered', growth(history, history.dead_lettered, 60), 'Records dead-lettered', '/min', rate);
+  chart('lag', levels(history, history.offset_lag), 'Lag in records', '', count);
+  chart('memory', levels(history, history.resident_bytes), 'Memory', '', size);
+}
+
+function showFigure(id, sign, more) {
+  const article = byId(id);
+  showSign(article.querySelector('.sign'), sign.level, sign.word);
+  setText(article.querySelector('.more'), more);
+}
+
+function lagInWords(lag) {
+  if (!lag) return 'the brokers haven’t told yet where the logs end';
+  const oldest = lag.max_time_lag_seconds > 0 ? `oldest record ${span(lag.max_time_lag_seconds)} ago` : 'everything is durable';
+  const unknown = Math.max(lag.offset_lag_unknown, lag.time_lag_unknown);
+  return unknown > 0 ? `${oldest}; ${plural(unknown, 'partition', 'partitions')} unknown` : oldest;
+}
+
+function showWaiting({ troubles, holds }) {
+  const rows = troubles.map(({ dependency, reason }) => [DEPENDENCIES[dependency] || dependency, reason]);
+  rows.push(...holds.shown.map((hold) => [`Partition ${hold.topic}[${hold.partition}] is held`, hold.reason]));
+  const hidden = holds.total - holds.shown.length;
+  showTable('waiting', rows, 'No partition is held, and every dependency answers.', hidden > 0 ? `${count(hidden)} more partitions are held.` : '');
+}
+
+function showLanes({ lanes }) {
+  const rows = lanes.map((lane) => [
+    `Lane ${lane.lane}`,
+    MEMBERSHIPS[lane.membership] || ['quiet', lane.membership],
+    n(count(lane.partitions)),
+    n(ago(lane.polled_seconds_ago)),
+    n(count(lane.open_files)),
+    n(count(lane.open_rows)),
+    n(size(lane.open_bytes)),
+  ]);
+  showTable('lanes', rows, 'There are no lanes.', '');
+}
+
+function showPartitions({ total, shown }) {
+  const rows = shown.map((one) => [
+    `${one.topic}[${one.partition}]`,
+    STATES[one.state] || ['quiet', one.state],
+    n(count(one.offset_lag)),
+    n(one.time_lag_seconds === 0 ? 'none' : span(one.time_lag_seconds)),
+    n(count(one.backlog)),
+    n(count(one.committed)),
+    n(count(one.read)),
+    n(String(one.lane)),
+  ]);
+  const all = `${plural(total, 'partition', 'partitions')}.`;
+  const some = `The ${count(shown.length)} that are held or farthest behind, of ${count(total)}.`;
+  showTable('partitions', rows, 'This process has none at the moment.', shown.length < total ? some : all);
+}
+
+function showOpenHours({ shown, more }) {
+  const rows = shown.map((open) => [hour(open.hour), open.topic, n(count(open.files)), n(count(open.rows)), n(size(open.bytes))]);
+  showTable('open-hours', rows, 'No file is open.', more ? `The latest ${count(shown.length)}; there are earlier ones.` : '');
+}
+
+function showFiles(files) {
+  const rows = files.map((file) => [file.key, n(count(file.rows)), n(size(file.bytes)), n(clock(file.stored_at))]);
+  showTable('files', rows, 'None was stored yet.', '');
+}
+
+function showCounts({ dead_letters, batches }) {
+  const rows = (counts) => counts.map(({ reason, count: times }) => [reason.replaceAll('_', ' '), n(count(times))]);
+  showTable('dead-letters', rows(dead_letters), 'None since the start.', '');
+  showTable('batches', rows(batches), 'None was sealed yet.', '');
+}
+
+function showTopics({ total, shown }) {
+  const rows = shown.map((topic) => [
+    topic.topic,
+    n(count(topic.consumed)),
+    n(count(topic.rows)),
+    n(count(topic.dead_lettered)),
+    n(count(topic.skipped)),
+    n(count(topic.lost)),
+    n(count(topic.files)),
+    n(size(topic.stored_bytes)),
+  ]);
+  showTable('topics', rows, 'Nothing was consumed yet.', shown.length < total ? `The ${count(shown.length)} with the most records, of ${count(total)}.` : '');
+}
+
+// Asking, and saying when there is no answer.
+
+let paused = false;
+let failures = 0;
+let answeredAt = performance.now();
+let shownTime = null; // of the snapshot that is shown
+let shownVersion = null;
+let next = null;
+
+async function ask() {
+  clearTimeout(next);
+  if (paused || document.hidden) return;
+  try {
+    const answer = await fetch('api/status', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const status = await answer.json();
+    if (shownVersion !== null && shownVersion !== status.version) location.reload();
+    [shownTime, shownVersion] = [status.now, status.version];
+    show(status);
+    failures = 0;
+    answeredAt = performance.now();
+  } catch {
+    failures += 1;
+  }
+  showAge();
+  clearTimeout(next);
+  next = setTimeout(ask, EVERY);
+}
+
+function showAge() {
+  const silent = performance.now() - answeredAt;
+  const stale = !paused && !document.hidden && (failures > 1 || silent > STALE_AFTER);
+  document.body.classList.toggle('is-stale', stale);
+  byId('stale').hidden = !stale;
+  const time = shownTime === null ? 'no time' : `${clock(shownTime)} UTC`;
+  if (stale) {
+    setText(byId('stale-since'), time);
+    setText(byId('stale-for'), `That was ${span(Math.round(silent / 1000))} ago.`);
+    setText(byId('verdict-word'), 'No answer');
+    setText(byId('verdict-sentence'), 'The process has ended, or can’t be reached from here.');
+    setAttribute(byId('verdict'), 'data-level', 'trouble');
+    setAttribute(byId('verdict').querySelector('use'), 'href', '#shape-trouble');
+    document.title = `No answer – ${byId('name').textContent}`;
+  }
+  if (paused) setText(byId('updated'), `Paused at ${time}`);
+  else setText(byId('updated'), shownTime === null ? 'Not answered yet' : `As of ${time}`);
+}
+
+byId('pause').addEventListener('click', () => {
+  paused = !paused;
+  setAttribute(byId('pause'), 'aria-pressed', String(paused));
+  answeredAt = performance.now();
+  failures = 0;
+  showAge();
+  ask();
+});
+
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return;
+  // What is shown may be old; it is said so soon, unless there is an answer first.
+  answeredAt = performance.now() - STALE_AFTER / 2;
+  failures = 0;
+  ask();
+});
+
+setInterval(showAge, 1_000);
+ask();
