@@ -20,6 +20,7 @@ mod sealing;
 mod starting;
 mod taking_over;
 mod turns;
+mod waits;
 
 const FULL: u64 = 10;
 const GRACE: Duration = Duration::from_secs(20);

@@ -222,6 +222,16 @@ mod tests {
     }
 
     #[test]
+    fn given_a_word_between_two_lines_on_a_terminal_then_it_takes_the_place_of_the_first() {
+        let mut out = Vec::new();
+        let mut progress = Progress::new(&mut out, true);
+        progress.show(&snapshot(0, 0)).unwrap();
+        progress.say("Status page: http://127.0.0.1:8080/").unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.ends_with(&format!("{CLEAR}Status page: http://127.0.0.1:8080/\n")), "{out:?}");
+    }
+
+    #[test]
     fn given_a_minute_at_full_speed_then_the_line_fits_a_terminal() {
         let line = Line { snapshot: &snapshot(60_000, 1_300_000), rate: 50_000 }.to_string();
         assert!(line.len() <= 90, "{} characters", line.len());

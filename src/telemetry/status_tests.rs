@@ -95,6 +95,30 @@ fn given_consumed_and_committed_then_the_metrics_say_the_same() {
     assert!(lines.contains(&format!("batches:1|c|#{dimensions},reason:max_age")), "{lines:#?}");
 }
 
+#[test]
+fn given_two_topics_then_the_sums_of_each_add_up_to_all() {
+    let (status, _) = status(1);
+    status.consumed("orders", 10, 2_700);
+    status.consumed("orders", 5, 100);
+    status.consumed("clicks", 4, 80);
+    let dead_letters = BTreeMap::from([(Reason::InvalidDatum, 2), (Reason::WireHeader, 1)]);
+    status.committed("orders", &Committed { rows: 11, files: 2, bytes: 900, dead_letters, skipped: 1 });
+    status.lost("clicks", 3);
+    let orders = TopicTotals {
+        consumed: 15,
+        rows: 11,
+        files: 2,
+        stored_bytes: 900,
+        dead_lettered: 3,
+        skipped: 1,
+        lost: 0,
+    };
+    let clicks = TopicTotals { consumed: 4, lost: 3, ..TopicTotals::default() };
+    assert_eq!(status.topics(), BTreeMap::from([("orders".into(), orders), ("clicks".into(), clicks)]));
+    let totals = status.totals();
+    assert_eq!((totals.consumed, totals.rows, totals.dead_lettered(), totals.lost), (19, 11, 3, 3));
+}
+
 proptest! {
     /// Invariant 5: once every batch is committed, nothing consumed is left over.
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::Remake;
+use crate::telemetry::detail::WaitsFor;
 
 /// What the next owner finds when `[10, 20)` with `rows` rows was promised.
 fn promised(rows: u64) -> Facts {
@@ -38,6 +39,7 @@ fn given_a_promise_then_the_batch_is_made_again_before_anything_else_is_read() {
     let intent = remake.promise.intent.clone().unwrap();
     assert_eq!((remake.promise.first, intent.end), (Offset(10), Offset(20)));
     assert!(!rig.lane.takes(&p(0)));
+    assert_eq!(rig.lane.waits().collect::<Vec<_>>(), [(p(0), WaitsFor::Takeover)]);
     assert_eq!(rig.pass(MAX_AGE), []);
     let durable = rig.durable(&p(0));
     assert_eq!((durable.committed, durable.read), (Offset(10), Offset(10)));

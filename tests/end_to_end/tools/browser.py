@@ -2,7 +2,10 @@
 
     browser.py CHROMIUM URL
 
-Reads a command a line from standard input, `{"do": NAME, ...}`, and answers each with a line of JSON.
+Reads a command a line from standard input, `{"do": NAME, ...}`, and answers each with a line of JSON. The pictures in docs/ are of
+`valve demo` after a while:
+
+    {"do": "picture", "path": "docs/status-light.png", "width": 1280, "height": 1000, "scheme": "light"}
 """
 
 import json
