@@ -32,14 +32,15 @@ struct Part {
     text: &'static str,
 }
 
-const PARTS: [Part; 4] = [
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const PARTS: [Part; 7] = [
     Part { path: "/", media_type: "text/html; charset=utf-8", text: include_str!("page/index.html") },
     Part { path: "/style.css", media_type: "text/css; charset=utf-8", text: include_str!("page/style.css") },
-    Part {
-        path: "/script.js",
-        media_type: "text/javascript; charset=utf-8",
-        text: include_str!("page/script.js"),
-    },
+    Part { path: "/script.js", media_type: SCRIPT, text: include_str!("page/script.js") },
+    Part { path: "/words.js", media_type: SCRIPT, text: include_str!("page/words.js") },
+    Part { path: "/pieces.js", media_type: SCRIPT, text: include_str!("page/pieces.js") },
+    Part { path: "/charts.js", media_type: SCRIPT, text: include_str!("page/charts.js") },
     Part { path: "/icon.svg", media_type: "image/svg+xml", text: include_str!("page/icon.svg") },
 ];
 

@@ -1,6 +1,8 @@
-// Asks /api/status again and again and shows what it says. Whatever comes from topics, brokers or stores becomes text, never
-// markup: everything goes through `textContent`, and the page's Content-Security-Policy refuses the other ways.
-'use strict';
+// Asks /api/status again and again and shows what it says.
+
+import { growth, last, levels, showChart } from './charts.js';
+import { byId, n, setAttribute, setText, showSign, showTable } from './pieces.js';
+import { NONE, ago, clock, count, hour, plural, precise, rate, size, span } from './words.js';
 
 const EVERY = 2_000; // ms between an answer and the next question
 const PATIENCE = 5_000; // ms that an answer may take
@@ -11,7 +13,7 @@ const VERDICTS = {
   starting: ['attention', 'Starting', 'It isn’t a member of its consumer group yet, or not with all its lanes.'],
   stopping: ['attention', 'Stopping', 'It stores what it has read, and leaves its group.'],
   attention: ['attention', 'Needs attention', 'It works, but not as it should.'],
-  trouble: ['trouble', 'In trouble', 'Nothing is lost or skipped: it waits, and goes on by itself unless a person is needed.'],
+  trouble: ['trouble', 'In trouble', 'It waits, and goes on by itself as soon as it can.'],
 };
 
 const STATES = {
@@ -38,192 +40,6 @@ const DEPENDENCIES = {
   dead_letter_limit: 'The dead-letter limit',
 };
 
-// Numbers and times as people read them.
-
-const byId = (id) => document.getElementById(id);
-const grouped = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 });
-const precise = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 });
-const NONE = '–';
-
-const count = (value) => (value == null ? NONE : grouped.format(value));
-const rate = (value) => (value < 10 ? precise : grouped).format(value);
-const plural = (value, one, many) => `${count(value)} ${value === 1 ? one : many}`;
-
-function size(bytes) {
-  if (bytes == null) return NONE;
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  let power = 0;
-  while (bytes >= 1024 && power < units.length - 1) {
-    bytes /= 1024;
-    power += 1;
-  }
-  return `${(bytes < 100 ? precise : grouped).format(bytes)} ${units[power]}`;
-}
-
-function span(seconds) {
-  if (seconds == null) return NONE;
-  if (seconds < 10) return `${precise.format(seconds)} s`;
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
-}
-
-function ago(seconds) {
-  if (seconds == null) return 'not yet';
-  return seconds < 1 ? 'just now' : `${span(seconds)} ago`;
-}
-
-const clock = (rfc3339) => rfc3339.slice(11, 19);
-const hour = (rfc3339) => `${rfc3339.slice(0, 10)} ${rfc3339.slice(11, 16)}`;
-
-// Small pieces of the page. Nothing is changed that is the same already: a selection or a screen reader's place survives.
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function setAttribute(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-}
-
-function svg(name, attributes) {
-  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
-  for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
-  return element;
-}
-
-/** Makes `element` show a shape and a word, for people who see colours and for those who don't. */
-function showSign(element, level, word) {
-  if (!element.firstElementChild) {
-    const shape = svg('svg', { class: 'shape', 'aria-hidden': 'true' });
-    shape.append(svg('use', {}));
-    element.replaceChildren(shape, document.createElement('span'));
-    element.classList.add('sign');
-  }
-  setAttribute(element, 'data-level', level);
-  setAttribute(element.querySelector('use'), 'href', `#shape-${level}`);
-  setText(element.lastElementChild, word);
-}
-
-/** Fills a section's table. A cell is a text, or `[level, word]`, or `{ n: text }` to be aligned as a number. */
-function showTable(id, rows, note, more) {
-  const section = byId(id);
-  const box = section.querySelector('.scroll');
-  const body = section.querySelector('tbody');
-  setText(section.querySelector('.note'), rows.length === 0 ? note : more);
-  box.hidden = rows.length === 0;
-  while (body.rows.length > rows.length) body.deleteRow(-1);
-  rows.forEach((cells, index) => {
-    const row = body.rows[index] || body.insertRow();
-    cells.forEach((content, column) => showCell(cellOf(row, column), content));
-  });
-}
-
-function cellOf(row, column) {
-  if (row.cells[column]) return row.cells[column];
-  const cell = document.createElement(column === 0 ? 'th' : 'td');
-  if (column === 0) cell.scope = 'row';
-  return row.appendChild(cell);
-}
-
-function showCell(cell, content) {
-  if (Array.isArray(content)) {
-    if (!cell.firstElementChild) cell.replaceChildren(document.createElement('span'));
-    showSign(cell.firstElementChild, ...content);
-  } else if (typeof content === 'object') {
-    cell.className = 'n';
-    setText(cell, content.n);
-  } else {
-    setText(cell, content);
-  }
-}
-
-const n = (text) => ({ n: text });
-
-// Charts of the last hour.
-
-const WIDE = 240;
-const HIGH = 48;
-
-/** Draws `points`, `[age in seconds, value or null]` from the oldest on, and says in words what they come to. */
-function showChart(figure, points, what, unit, format) {
-  if (!figure.firstElementChild) {
-    const id = `${figure.parentElement.id}-chart`;
-    const picture = svg('svg', { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: 'none', role: 'img', 'aria-labelledby': id });
-    picture.append(svg('path', { class: 'area' }), svg('path', { class: 'line' }), svg('path', { class: 'base', d: `M0 ${HIGH}H${WIDE}` }));
-    const caption = document.createElement('figcaption');
-    const words = document.createElement('span');
-    words.id = id;
-    words.className = 'unseen';
-    caption.append(document.createElement('span'), document.createElement('span'), words);
-    figure.append(picture, caption);
-  }
-  const [area, line] = figure.querySelectorAll('path');
-  const [left, right, words] = figure.querySelectorAll('figcaption span');
-  const known = points.filter(([, value]) => value != null).map(([, value]) => value);
-  const oldest = points.length > 1 ? points[0][0] : 0;
-  const highest = Math.max(...known, 0);
-  const past = known.length > 1 ? pastOf(oldest) : 'begins in a moment';
-  const drawn = known.length > 1 ? draw(points, oldest, highest) : { line: '', area: '' };
-  setAttribute(line, 'd', drawn.line);
-  setAttribute(area, 'd', drawn.area);
-  setText(left, past);
-  setText(right, known.length > 1 ? `max ${format(highest)}${unit}` : '');
-  setText(words, known.length > 1 ? `${what}, ${past}: at most ${format(highest)}${unit}` : `${what}: ${past}`);
-}
-
-function pastOf(seconds) {
-  if (seconds >= 3_540) return 'last hour';
-  return seconds < 90 ? `last ${Math.round(seconds)} s` : `last ${Math.round(seconds / 60)} min`;
-}
-
-/** Paths of the line and of the area under it; both break where nothing is known. */
-function draw(points, oldest, highest) {
-  const x = (age) => ((1 - age / oldest) * WIDE).toFixed(1);
-  const y = (value) => (HIGH - (highest > 0 ? value / highest : 0) * (HIGH - 3)).toFixed(1);
-  let line = '';
-  let area = '';
-  let run = [];
-  const end = () => {
-    if (run.length > 1) {
-      const path = run.map(([age, value]) => `${x(age)} ${y(value)}`).join('L');
-      line += `M${path}`;
-      area += `M${x(run[0][0])} ${HIGH}L${path}L${x(run[run.length - 1][0])} ${HIGH}Z`;
-    }
-    run = [];
-  };
-  for (const point of points) {
-    if (point[1] == null) end();
-    else run.push(point);
-  }
-  end();
-  return { line, area };
-}
-
-/** What a count grew by, each `per` seconds. Samples that are too near each other would only make noise. */
-function growth(history, counts, per) {
-  const ages = history.age_seconds;
-  const points = [];
-  let from = 0;
-  for (let to = 1; to < ages.length; to += 1) {
-    const seconds = ages[from] - ages[to];
-    if (seconds >= history.interval_seconds / 2 || (points.length === 0 && seconds >= 1)) {
-      const value = (Math.max(0, counts[to] - counts[from]) / seconds) * per;
-      if (points.length === 0) points.push([ages[from], value]);
-      points.push([ages[to], value]);
-      from = to;
-    }
-  }
-  // Until there is a new point, the last one stands.
-  if (points.length > 0) points.push([0, last(points)]);
-  return points;
-}
-
-const levels = (history, values) => history.age_seconds.map((age, index) => [age, values[index]]);
-const last = (points) => (points.length > 0 ? points[points.length - 1][1] : 0);
-
 // The page, from the top.
 
 function show(status) {
@@ -242,8 +58,10 @@ function show(status) {
   showTopics(status.topics);
 }
 
-function showVerdict({ verdict, name }) {
-  const [level, word, sentence] = VERDICTS[verdict.state] || ['attention', verdict.state, ''];
+function showVerdict({ verdict, holds, name }) {
+  const [level, word, usual] = VERDICTS[verdict.state] || ['attention', verdict.state, ''];
+  const held = verdict.state === 'trouble' && holds.total > 0;
+  const sentence = held ? `${plural(holds.total, 'partition is', 'partitions are')} held until a person has looked; all else goes on when it can.` : usual;
   const section = byId('verdict');
   setAttribute(section, 'data-level', level);
   setAttribute(section.querySelector('use'), 'href', `#shape-${level}`);
@@ -294,7 +112,7 @@ function showFigure(id, sign, more) {
 
 function lagInWords(lag) {
   if (!lag) return 'the brokers haven’t told yet where the logs end';
-  const oldest = lag.max_time_lag_seconds > 0 ? `oldest record ${span(lag.max_time_lag_seconds)} ago` : 'everything is durable';
+  const oldest = lag.max_time_lag_seconds > 0 ? `time lag ${span(lag.max_time_lag_seconds)}` : 'everything is durable';
   const unknown = Math.max(lag.offset_lag_unknown, lag.time_lag_unknown);
   return unknown > 0 ? `${oldest}; ${plural(unknown, 'partition', 'partitions')} unknown` : oldest;
 }
