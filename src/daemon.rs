@@ -113,6 +113,7 @@ pub async fn run(
         lag: lag.clone(),
         history: History::default(),
         budget: budget.clone(),
+        stop: stop.clone(),
     };
     let server = Server::bind(config.http_listen, observed.health.clone()).await.map_err(settings)?;
     listening.get_or_init(|| server.address());

@@ -228,12 +228,12 @@ impl Facts<'_> {
     }
 }
 
-/// The verdict on lanes that stand so in the group, with what `ails` them and their dependencies, under these signs.
+/// The verdict on a process that is `stopping` or not, whose lanes stand so in the group, with what `ails` them and their
+/// dependencies, under these signs.
 #[must_use]
-pub fn judge(memberships: &[Membership], ails: Ailments, overview: &Overview) -> Verdict {
-    let all_leave = !memberships.is_empty() && memberships.iter().all(|lane| *lane == Membership::Leaving);
+pub fn judge(stopping: bool, memberships: &[Membership], ails: Ailments, overview: &Overview) -> Verdict {
     let worst = overview.all().map(|(_, sign)| sign.level).into_iter().max().unwrap_or(Level::Well);
-    let state = if all_leave {
+    let state = if stopping {
         State::Stopping
     } else if !ails.troubles.is_empty() || worst == Level::Trouble {
         State::Trouble

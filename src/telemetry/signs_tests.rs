@@ -49,7 +49,7 @@ fn given_nothing_to_do_then_every_sign_is_well_and_so_is_the_verdict() {
     let overview = unchanged(|_| ());
     let words = overview.all().map(|(_, sign)| sign.word);
     assert_eq!(words, ["nothing new", "nothing to store", "none", "caught up", "within bounds"]);
-    let verdict = judge(&[Membership::Member(1)], Ailments::default(), &overview);
+    let verdict = judge(false, &[Membership::Member(1)], Ailments::default(), &overview);
     assert_eq!(verdict, Verdict { state: State::Well, reasons: Vec::new() });
 }
 
@@ -124,21 +124,22 @@ fn given_memory_then_high_comes_before_nearly_full() {
 fn given_lanes_and_ailments_then_the_worst_decides_and_every_reason_is_given() {
     let well = unchanged(|_| ());
     let high = unchanged(|facts| facts.memory_percent = Some(70.0));
-    let (member, joining, leaving) = (Membership::Member(2), Membership::Joining, Membership::Leaving);
+    let (member, joining) = (Membership::Member(2), Membership::Joining);
     let ails = |troubles: &[&str]| Ailments {
         troubles: troubles.iter().map(ToString::to_string).collect(),
         others: Vec::new(),
     };
-    let state =
-        |lanes: &[Membership], troubles: &[&str], overview| judge(lanes, ails(troubles), overview).state;
+    let state = |lanes: &[Membership], troubles: &[&str], overview| {
+        judge(false, lanes, ails(troubles), overview).state
+    };
     assert_eq!(state(&[member, member], &[], &high), State::Attention);
     assert_eq!(state(&[member, joining], &[], &high), State::Starting);
     assert_eq!(state(&[member, joining], &["sink: 403"], &well), State::Trouble);
-    assert_eq!(state(&[leaving, leaving], &["sink: 403"], &high), State::Stopping);
-    assert_eq!(state(&[leaving, member], &[], &well), State::Well);
+    assert_eq!(state(&[member, member], &[], &well), State::Well);
+    assert_eq!(judge(true, &[member, joining], ails(&["sink: 403"]), &high).state, State::Stopping);
 
     let mut ails = ails(&["sink: 403"]);
     ails.others.push("lane 1: is joining the consumer group".to_owned());
-    let reasons = judge(&[member, joining], ails, &high).reasons;
+    let reasons = judge(false, &[member, joining], ails, &high).reasons;
     assert_eq!(reasons, ["sink: 403", "lane 1: is joining the consumer group", "memory: high"]);
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::history::{History, Sample};
 use super::http::Health;
@@ -69,6 +70,8 @@ pub struct Observed {
     pub history: History,
     /// The memory of all buffers.
     pub budget: Budget,
+    /// Asks the process to end.
+    pub stop: CancellationToken,
 }
 
 /// The state of the process. The fields are described in docs/status.md.
@@ -150,7 +153,7 @@ impl Observed {
     fn verdict(&self, overview: &Overview) -> Verdict {
         let troubles = [self.health.dead_because(), self.health.waits_because()].concat();
         let ails = Ailments { troubles, others: self.health.outside_because() };
-        let mut verdict = signs::judge(&self.status.memberships(), ails, overview);
+        let mut verdict = signs::judge(self.stop.is_cancelled(), &self.status.memberships(), ails, overview);
         let more = verdict.reasons.len().saturating_sub(REASONS);
         if more > 0 {
             verdict.reasons.truncate(REASONS);

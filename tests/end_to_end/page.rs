@@ -87,8 +87,7 @@ fn given_any_screen_then_the_page_fits_it_and_can_be_read_and_reached_by_keyboar
     {
         let seen = page.order(&json!({ "do": "view", "width": width, "scheme": scheme }));
         assert_eq!(seen["page"], seen["window"], "{width} pixels: the page scrolls sideways");
-        assert!(seen["contrast"]["texts"].as_u64() > Some(60), "{seen}");
-        assert!(seen["contrast"]["least"][0].as_f64() >= Some(4.5), "{width}, {scheme}: {seen}");
+        assert_readable(&seen);
     }
     let tabs = page.order(&json!({ "do": "tab_through" }));
     let reached = tabs["reached"].as_array().unwrap();
@@ -102,6 +101,13 @@ fn given_any_screen_then_the_page_fits_it_and_can_be_read_and_reached_by_keyboar
     let pressed = page.order(&json!({ "do": "press", "key": "Space" }));
     assert!(text(&pressed).starts_with("As of "), "{pressed}");
     valve.stop();
+}
+
+/// Every text must have a contrast of 4.5 to what is behind it (WCAG 2, level AA).
+fn assert_readable(view: &Value) {
+    let contrast = &view["contrast"];
+    assert!(contrast["texts"].as_u64() > Some(60), "{view}");
+    assert!(contrast["least"][0].as_f64() >= Some(4.5), "{view}");
 }
 
 fn given_an_outage_and_a_held_partition_then_the_page_says_what_is_waited_for(
@@ -133,6 +139,9 @@ fn given_an_outage_and_a_held_partition_then_the_page_says_what_is_waited_for(
     assert!(!reason.is_empty() && text(&seen["sections"]["waiting"]).contains(reason), "{seen}");
     let partitions = text(&seen["sections"]["partitions"]);
     assert!(partitions.contains("held"), "{partitions}");
+    for scheme in ["light", "dark"] {
+        assert_readable(&page.order(&json!({ "do": "view", "width": 1280, "scheme": scheme })));
+    }
 }
 
 fn given_hostile_text_then_it_stays_text(stack: &Stack, chromium: &Chromium) {

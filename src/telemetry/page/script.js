@@ -223,6 +223,7 @@ function showAge() {
     setText(byId('stale-for'), `That was ${span(Math.round(silent / 1000))} ago.`);
     setText(byId('verdict-word'), 'No answer');
     setText(byId('verdict-sentence'), 'The process has ended, or can’t be reached from here.');
+    byId('reasons').hidden = true;
     setAttribute(byId('verdict'), 'data-level', 'trouble');
     setAttribute(byId('verdict').querySelector('use'), 'href', '#shape-trouble');
     document.title = `No answer – ${byId('name').textContent}`;

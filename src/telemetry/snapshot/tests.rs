@@ -47,6 +47,7 @@ impl Fixture {
             lag: LagReading::default(),
             history: History::default(),
             budget: Budget::new(1_000),
+            stop: CancellationToken::new(),
         };
         Self { clock, observed, lanes }
     }
@@ -184,6 +185,15 @@ fn given_a_held_partition_then_the_verdict_is_trouble_and_says_which_and_why() {
 fn given_lanes_that_join_then_it_is_starting() {
     let verdict = Fixture::new().observed.snapshot().verdict;
     assert_eq!((verdict.state, verdict.reasons.len()), (State::Starting, 2));
+}
+
+#[test]
+fn given_a_process_that_was_asked_to_end_then_it_is_stopping_and_still_says_what_is_wrong() {
+    let fixture = Fixture::full();
+    let before = fixture.observed.snapshot().verdict;
+    fixture.observed.stop.cancel();
+    let verdict = fixture.observed.snapshot().verdict;
+    assert_eq!((verdict.state, verdict.reasons), (State::Stopping, before.reasons));
 }
 
 #[test]

@@ -157,7 +157,7 @@ class Looking:
             notice: document.querySelector('#stale').innerText,
             verdict: document.querySelector('#verdict-word').innerText,
             title: document.title,
-            filter: getComputedStyle(document.querySelector('main')).filter,
+            filter: getComputedStyle(document.querySelector('.figures')).filter,
             seen: document.querySelector('#stale').getBoundingClientRect().top >= 0,
         })""")
 
