@@ -55,7 +55,7 @@ impl Health {
     /// trouble, and per partition held. A member without partitions waits for some, and is ready.
     #[must_use]
     pub fn unready_because(&self) -> Vec<String> {
-        [self.outside_because(), self.waits_because()].concat()
+        [self.outside_because(), self.troubles.lines(), self.held_because()].concat()
     }
 
     /// One line per lane that is no member of the consumer group.
@@ -72,12 +72,11 @@ impl Health {
         lanes.collect()
     }
 
-    /// One line per dependency in trouble, and per partition held.
+    /// One line per partition held.
     #[must_use]
-    pub fn waits_because(&self) -> Vec<String> {
+    pub fn held_because(&self) -> Vec<String> {
         let holds = self.status.holds();
-        let holds = holds.iter().map(|(partition, reason)| format!("held {partition}: {reason}"));
-        self.troubles.lines().into_iter().chain(holds).collect()
+        holds.iter().map(|(partition, reason)| format!("held {partition}: {reason}")).collect()
     }
 }
 

@@ -246,7 +246,10 @@ pub fn judge(stopping: bool, memberships: &[Membership], ails: Ailments, overvie
     };
     let mut reasons = ails.troubles;
     reasons.extend(ails.others);
-    let signs = overview.all().into_iter().filter(|(_, sign)| sign.level != Level::Well);
+    // What a dependency does to a figure, its own reason says.
+    let own = |figure: &str, sign: &Sign| sign.level == Level::Attention || figure == "memory";
+    let signs =
+        overview.all().into_iter().filter(|(figure, sign)| sign.level != Level::Well && own(figure, sign));
     reasons.extend(signs.map(|(figure, sign)| format!("{figure}: {}", sign.word)));
     Verdict { state, reasons }
 }

@@ -140,6 +140,10 @@ fn given_lanes_and_ailments_then_the_worst_decides_and_every_reason_is_given() {
 
     let mut ails = ails(&["sink: 403"]);
     ails.others.push("lane 1: is joining the consumer group".to_owned());
-    let reasons = judge(false, &[member, joining], ails, &high).reasons;
+    let blocked = unchanged(|facts| {
+        facts.troubled = &[Dependency::Sink];
+        facts.memory_percent = Some(70.0);
+    });
+    let reasons = judge(false, &[member, joining], ails, &blocked).reasons;
     assert_eq!(reasons, ["sink: 403", "lane 1: is joining the consumer group", "memory: high"]);
 }

@@ -25,8 +25,8 @@ mod sums;
 pub use lists::{FileEntry, Hold, Lane, Listing, Open, OpenHour, Partition, Topic, Trouble};
 pub use sums::{Count, LagFigures, MemoryFigures, Recent, TotalFigures};
 
-/// How many reasons of the verdict are told.
-const REASONS: usize = 20;
+/// How many reasons of the verdict are told: one glance has to do.
+const REASONS: usize = 8;
 
 /// Which valve this is.
 #[derive(Clone, Debug)]
@@ -111,13 +111,13 @@ impl Observed {
         let history = self.history.samples();
         let reading = self.lag.latest();
         let memory = MemoryFigures::new(now.resident, identity.memory_limit, &self.budget);
-        let troubles = self.troubles.reasons();
+        let troubles = lists::troubles(self.troubles.reasons());
         let facts = Facts {
             now: &now,
             history: &history,
             totals: &totals,
             lag: reading.as_ref(),
-            troubled: &troubles.iter().map(|(dependency, _)| *dependency).collect::<Vec<_>>(),
+            troubled: &troubles.iter().map(|trouble| trouble.dependency).collect::<Vec<_>>(),
             batch_records: identity.batch_records,
             memory_percent: memory.percent,
         };
@@ -130,12 +130,12 @@ impl Observed {
             started_at: rfc3339(identity.started),
             now: rfc3339(now.at),
             uptime_seconds: u64::try_from(now.at.0 - identity.started.0).unwrap_or(0) / 1_000,
-            verdict: self.verdict(&overview),
+            verdict: self.verdict(&troubles, &overview),
             overview,
             lag: reading.as_ref().map(LagFigures::of),
             memory,
             history: Recent::of(&history, &now),
-            troubles: lists::troubles(troubles),
+            troubles,
             holds: lists::holds(&reports),
             lanes: lists::lanes(&reports, &status.last_polled(), status.clock().monotonic()),
             partitions: lists::partitions(&reports, &lags),
@@ -150,8 +150,9 @@ impl Observed {
         }
     }
 
-    fn verdict(&self, overview: &Overview) -> Verdict {
-        let troubles = [self.health.dead_because(), self.health.waits_because()].concat();
+    fn verdict(&self, troubles: &[Trouble], overview: &Overview) -> Verdict {
+        let troubles = troubles.iter().map(ToString::to_string).collect();
+        let troubles = [self.health.dead_because(), troubles, self.health.held_because()].concat();
         let ails = Ailments { troubles, others: self.health.outside_because() };
         let mut verdict = signs::judge(self.stop.is_cancelled(), &self.status.memberships(), ails, overview);
         let more = verdict.reasons.len().saturating_sub(REASONS);

@@ -118,7 +118,10 @@ function lagInWords(lag) {
 }
 
 function showWaiting({ troubles, holds }) {
-  const rows = troubles.map(({ dependency, reason }) => [DEPENDENCIES[dependency] || dependency, reason]);
+  const rows = troubles.map(({ dependency, waiting, reason }) => [
+    DEPENDENCIES[dependency] || dependency,
+    waiting > 1 ? `${reason} (${count(waiting - 1)} more wait for it)` : reason,
+  ]);
   rows.push(...holds.shown.map((hold) => [`Partition ${hold.topic}[${hold.partition}] is held`, hold.reason]));
   const hidden = holds.total - holds.shown.length;
   showTable('waiting', rows, 'No partition is held, and every dependency answers.', hidden > 0 ? `${count(hidden)} more partitions are held.` : '');

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,16 +42,36 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
 /// A dependency that doesn't do its work.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trouble {
-    pub dependency: &'static str,
+    #[serde(serialize_with = "name_of")]
+    pub dependency: Dependency,
+    pub waiting: usize,
     pub reason: String,
 }
 
-pub(super) fn troubles(mut troubles: Vec<(Dependency, String)>) -> Vec<Trouble> {
-    troubles.truncate(SHOWN);
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.dependency.name(), self.reason)?;
+        match self.waiting - 1 {
+            0 => Ok(()),
+            others => write!(f, " (and {others} more like it)"),
+        }
+    }
+}
+
+fn name_of<S: Serializer>(dependency: &Dependency, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(dependency.name())
+}
+
+/// One for each dependency, with the reason of the first who waits: of a store there may be as many as files.
+pub(super) fn troubles(reasons: Vec<(Dependency, String)>) -> Vec<Trouble> {
+    let mut troubles: Vec<Trouble> = Vec::new();
+    for (dependency, reason) in reasons {
+        match troubles.iter_mut().find(|trouble| trouble.dependency == dependency) {
+            Some(trouble) => trouble.waiting += 1,
+            None => troubles.push(Trouble { dependency, waiting: 1, reason }),
+        }
+    }
     troubles
-        .into_iter()
-        .map(|(dependency, reason)| Trouble { dependency: dependency.name(), reason })
-        .collect()
 }
 
 /// A partition that is held.

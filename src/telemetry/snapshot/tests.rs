@@ -182,6 +182,25 @@ fn given_a_held_partition_then_the_verdict_is_trouble_and_says_which_and_why() {
 }
 
 #[test]
+fn given_many_files_that_a_store_doesnt_take_then_it_is_said_once_with_their_number() {
+    let fixture = Fixture::new();
+    fixture.lanes.iter().for_each(|lane| lane.membership(Membership::Member(1)));
+    let waiting: Vec<_> = (0..30).map(|_| fixture.observed.troubles.open(Dependency::Sink)).collect();
+    waiting.iter().enumerate().for_each(|(index, trouble)| trouble.set(format!("put {index}.avro: 503")));
+    let kafka = fixture.observed.troubles.open(Dependency::Kafka);
+    kafka.set("no broker".to_owned());
+    let snapshot = fixture.observed.snapshot();
+    let expected = ["kafka: no broker", "sink: put 0.avro: 503 (and 29 more like it)"];
+    assert_eq!(
+        (snapshot.verdict.state, &snapshot.verdict.reasons[..]),
+        (State::Trouble, &expected.map(String::from)[..])
+    );
+    let counts: Vec<_> =
+        snapshot.troubles.iter().map(|trouble| (trouble.dependency, trouble.waiting)).collect();
+    assert_eq!(counts, [(Dependency::Kafka, 1), (Dependency::Sink, 30)]);
+}
+
+#[test]
 fn given_lanes_that_join_then_it_is_starting() {
     let verdict = Fixture::new().observed.snapshot().verdict;
     assert_eq!((verdict.state, verdict.reasons.len()), (State::Starting, 2));
@@ -209,7 +228,7 @@ fn given_thousands_of_partitions_then_those_farthest_behind_are_shown_and_all_ar
     assert_eq!((snapshot.partitions.total, snapshot.partitions.shown.len()), (3_000, lists::SHOWN));
     assert_eq!((snapshot.holds.total, snapshot.holds.shown.len()), (300, lists::SHOWN));
     assert_eq!(snapshot.partitions.shown[0].partition, 299);
-    assert_eq!(snapshot.verdict.reasons.last().map(String::as_str), Some("and 282 more"));
+    assert_eq!(snapshot.verdict.reasons.last().map(String::as_str), Some("and 294 more"));
 
     held.iter().for_each(|partition| fixture.lanes[0].hold(partition, None));
     let lags: Vec<_> =
