@@ -164,6 +164,10 @@ impl Facts<'_> {
             attention("errors")
         } else if self.now.consumed > before.consumed {
             well("reading")
+        } else if self.now.at.0 - before.at.0 >= LATELY
+            && self.lag.is_some_and(|reading| reading.lag.backlog > 0)
+        {
+            attention("waiting")
         } else {
             well("nothing new")
         }

@@ -70,6 +70,17 @@ fn given_records_of_long_ago_then_nothing_is_new() {
 }
 
 #[test]
+fn given_a_backlog_of_which_nothing_is_read_for_a_minute_then_that_needs_attention() {
+    let backlog = Lag { backlog: 1, ..Lag::default() };
+    let reading = leak(&Reading { lag: backlog, age: Duration::ZERO });
+    let after = |seconds: i64| {
+        let now = Sample { at: UnixMillis(seconds * 1_000), ..sample(0) };
+        signs(sample(0), now, |facts| facts.lag = Some(reading)).consumed
+    };
+    assert_eq!((after(59), after(60)), (well("nothing new"), attention("waiting")));
+}
+
+#[test]
 fn given_errors_in_records_places_lately_then_that_needs_attention() {
     let now = Sample { consume_failed: 1, ..sample(60) };
     assert_eq!(signs(sample(0), now, |_| ()).consumed, attention("errors"));
