@@ -151,9 +151,10 @@ impl Lane {
     /// The partitions that aren't read from, and what they wait for.
     pub fn waits(&self) -> impl Iterator<Item = (TopicPartition, WaitsFor)> + '_ {
         let pressed = self.pressure.stops();
+        let waits = move |state: &Partition| state.waits_for(pressed);
         self.partitions
             .iter()
-            .filter_map(move |(name, state)| Some((name.clone(), state.waits_for(pressed)?)))
+            .filter_map(move |(name, state)| waits(state).map(|waits| (name.clone(), waits)))
     }
 
     /// Whether the group waits for partitions to be given up.
