@@ -65,7 +65,11 @@ where
                 trouble.clear();
                 return done;
             }
-            Ok(Err(error)) => format!("{what}: {error}"),
+            Ok(Err(error)) => {
+                let error = error.to_string();
+                // Some say it themselves.
+                if error.starts_with(what) { error } else { format!("{what}: {error}") }
+            }
             Err(_) => format!("{what}: no answer within {timeout:?}"),
         };
         trouble.set(reason);
