@@ -130,6 +130,14 @@ pub(crate) fn fault_point() -> Option<String> {
     process_environment().find(|(name, _)| name == "FAULT_POINT").map(|(_, value)| value)
 }
 
+/// A duration as settings have it (`90s`, `10 min`, `1h 30m`), for arguments.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    value::duration(text).map_err(|problem| problem.sentence)
+}
+
 /// Where this machine keeps temporary files.
 #[must_use]
 pub fn temporary_directory() -> PathBuf {
@@ -185,6 +193,8 @@ pub struct Config {
     pub statsd: Option<String>,
     /// `shutdown.deadline`: for the flush on SIGTERM.
     pub shutdown_deadline: Duration,
+    /// `hours.lateness`: how long after an hour's end its records may still come.
+    pub hours_lateness: Duration,
 }
 
 impl Config {

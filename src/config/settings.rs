@@ -232,6 +232,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     optional("metrics.statsd", "`host:port`", "a StatsD receiver for the metrics; off without"),
     preset("shutdown.deadline", "90 s", DURATION, "how long the flush on SIGTERM may take"),
+    preset(
+        "hours.lateness",
+        "10 min",
+        DURATION,
+        "how long after an hour's end its records may still come, by their Kafka timestamps: `valve hours` calls no hour \
+         complete before",
+    ),
 ];
 
 /// The setting called `name`, if there is one in the table.

@@ -201,6 +201,7 @@ const CASES: &[Case] = &[
         shown(&c.statsd)
     }),
     case("shutdown.deadline", Some("90s"), ("'2 min'", "2 min"), "120s", |c| shown(c.shutdown_deadline)),
+    case("hours.lateness", Some("600s"), ("'0 s'", "0s"), "0ns", |c| shown(c.hours_lateness)),
     case("kafka.properties.fetch.wait.max.ms", Some("None"), ("250", "250"), r#"Some("250")"#, |c| {
         shown(c.kafka.properties.get("fetch.wait.max.ms").map(Secret::reveal))
     }),

@@ -180,7 +180,6 @@ fn given_an_unknown_name_then_the_nearest_is_suggested() {
         ("name.first", ""),
         ("quux", ""),
         ("watchdog.stall", ""),
-        ("hours.lateness", ""),
         ("consul.required", ""),
     ];
     for (written, meant) in meant {

@@ -96,6 +96,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     });
     let statsd = settings.optional("metrics.statsd", host_port);
     let shutdown_deadline = positive(settings, "shutdown.deadline");
+    let hours_lateness = settings.required("hours.lateness", duration);
     Some(Config {
         name: name?,
         environment: environment?,
@@ -120,6 +121,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
         log_filter: log_filter?,
         statsd,
         shutdown_deadline: shutdown_deadline?,
+        hours_lateness: hours_lateness?,
     })
 }
 
