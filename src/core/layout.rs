@@ -187,6 +187,24 @@ impl KeyTemplate {
         known.then(|| Self { pieces: leading }.key(prefix, &place))
     }
 
+    /// The folder of all files of `topic` and `hour` below `prefix`, and of no others: what their keys have before the last
+    /// slash. `None` when the topic and all parts of the hour don't stand there, or what differs from file to file does.
+    #[must_use]
+    pub fn hour_folder(&self, prefix: &str, topic: &str, hour: Hour) -> Option<String> {
+        let slash = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains('/'));
+        let (before, last) = self.pieces.split_at(self.pieces.iter().rposition(slash)?);
+        let Some(Piece::Text(text)) = last.first() else { return None };
+        let (text, _) = text.rsplit_once('/')?;
+        let folder = [before, &[Piece::Text(text.to_owned())]].concat();
+        let has = |name| folder.contains(&Piece::Name(name));
+        let hour_is_there = has(Name::Hour) || !self.pieces.contains(&Piece::Name(Name::Hour));
+        let is_of_one =
+            has(Name::Topic) && has(Name::Year) && has(Name::Month) && has(Name::Day) && hour_is_there;
+        let place = FilePlace { topic, hour, count: 0, uuid: Uuid::nil() };
+        let is_of_all = !has(Name::Count) && !has(Name::Uuid);
+        (is_of_one && is_of_all).then(|| Self { pieces: folder }.key(prefix, &place))
+    }
+
     /// What the keys of all files of `topic` below `prefix` begin with; `None` when the topic stands behind what
     /// differs from file to file.
     #[must_use]
@@ -314,6 +332,28 @@ mod tests {
         assert_eq!(prefixes("{year}-{month}-{day}/{uuid}"), (some("tank/2024-01-01/"), None));
         assert_eq!(prefixes("{topic}/{uuid}/{year}{month}{day}{hour}"), (None, some("tank/orders/")));
         assert_eq!(prefixes("{year}{month}{day}/{count}/{hour}/{uuid}"), (None, None));
+    }
+
+    #[test]
+    fn given_a_template_then_an_hours_folder_is_known_if_topic_and_hour_stand_in_it_and_nothing_of_one_file()
+    {
+        let folder = |text: &str| {
+            let template: KeyTemplate = text.parse().unwrap();
+            template.hour_folder("tank", "orders", Hour(473_353))
+        };
+        assert_eq!(folder(DEFAULT_KEY).as_deref(), Some("tank/orders/year=2024/month=01/day=01/hour=01"));
+        assert_eq!(
+            folder("{year}{month}{day}/of {topic}/x_{uuid}").as_deref(),
+            Some("tank/20240101/of orders")
+        );
+        for none in [
+            "{topic}/{year}{month}{day}/{hour}_{uuid}",
+            "{year}{month}{day}{hour}/{topic}_{uuid}",
+            "{topic}/{year}{month}{day}{hour}/{uuid}/file",
+            "{topic}{year}{month}{day}{hour}{uuid}",
+        ] {
+            assert_eq!(folder(none), None, "{none}");
+        }
     }
 
     #[test]
