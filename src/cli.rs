@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::DateTime;
 use clap::builder::PossibleValuesParser;
@@ -64,6 +65,17 @@ Exit codes:
   2  the configuration or the command line is wrong
   4  Kafka could not be asked; nothing was sent";
 
+/// Shown under the help of `valve hours`.
+const HOURS_EXIT_CODES: &str = "\
+Exit codes:
+  0  told; with --hour: the hour is complete
+  1  the output could not be written
+  2  the configuration or the command line is wrong
+  4  Kafka, the registry or the store could not be asked
+  5  with --hour: the hour is not complete yet
+
+It may run beside valves that are at work, and in several places at once.";
+
 /// Kafka to hourly Avro files on S3
 ///
 /// Consumes Avro events from Kafka, sorts them by a timestamp inside each event into hourly partitions, and stores
@@ -103,6 +115,13 @@ pub enum Command {
     /// the same settings as `valve run`.
     #[command(after_help = AUDIT_EXIT_CODES)]
     Audit(AuditArgs),
+    /// Say which hours are complete: of which no file will come any more
+    ///
+    /// An hour of a topic is complete when its end and the lateness are over, and the group has committed, in every
+    /// partition, what came before the first record of that time (by Kafka's timestamps). Uses the same settings as
+    /// `valve run`. With layout.granularity = day, all of this is about days.
+    #[command(after_help = HOURS_EXIT_CODES)]
+    Hours(HoursArgs),
     /// Look at batches that are promised and not committed, and release one that can't be made any more
     ///
     /// A batch is promised before its files are stored; whoever owns its partition next makes it again. Where that can't be
@@ -351,98 +370,30 @@ pub struct AuditArgs {
     pub deep: bool,
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-    use clap::error::ErrorKind;
-
-    use super::*;
-
-    fn parse(line: &str) -> Result<Command, clap::Error> {
-        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
-    }
-
-    #[test]
-    fn given_the_definitions_then_clap_finds_no_contradiction() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn given_run_then_the_file_is_optional() {
-        let Ok(Command::Run(run)) = parse("valve run --config a/valve.toml") else { panic!("not run") };
-        assert_eq!(run.config, Some(PathBuf::from("a/valve.toml")));
-        let Ok(Command::Run(run)) = parse("valve run") else { panic!("not run") };
-        assert_eq!(run.config, None);
-    }
-
-    #[test]
-    fn given_demo_with_all_arguments_then_they_arrive() {
-        let line = "valve demo --records 500 --rate 20 --out files --http 127.0.0.1:9 --seed 7";
-        let Ok(Command::Demo(demo)) = parse(line) else { panic!("not demo") };
-        assert_eq!((demo.records, demo.rate, demo.seed), (Some(500), 20, 7));
-        assert_eq!(demo.out, Some(PathBuf::from("files")));
-        assert_eq!(demo.http, SocketAddr::from(([127, 0, 0, 1], 9)));
-    }
-
-    #[test]
-    fn given_audit_with_all_arguments_then_they_arrive() {
-        let line = "valve audit --topic a --topic b --from 2026-11-23T07 --to 2026-11-24T00 --json --deep";
-        let Ok(Command::Audit(audit)) = parse(line) else { panic!("not audit") };
-        assert_eq!(audit.topics, ["a", "b"]);
-        assert_eq!(audit.from.map(|hour| hour.to_string()).as_deref(), Some("2026-11-23T07"));
-        assert_eq!(audit.to.map(|hour| hour.to_string()).as_deref(), Some("2026-11-24T00"));
-        assert!(audit.json && audit.deep);
-    }
-
-    #[test]
-    fn given_deadletters_with_all_arguments_then_they_arrive() {
-        let line = "valve deadletters list --reason too_large --topic b --topic c --schema 7 --since 1970-01-01T00:00:01+00:00 \
-                    --until 1970-01-01T00:00:02Z --min-attempts 2 --json --open";
-        let Ok(Command::Deadletters { command: DeadlettersCommand::List(list) }) = parse(line) else {
-            panic!("not list")
-        };
-        let LetterFilterArgs { reasons, topics, schemas, since, until, min_attempts } = list.filter;
-        assert_eq!(
-            (reasons.join(""), topics.join(""), schemas, list.json, list.open),
-            ("too_large".into(), "bc".into(), vec![7], true, true)
-        );
-        assert_eq!((since, until, min_attempts), (Some(UnixMillis(1_000)), Some(UnixMillis(2_000)), 2));
-        let Ok(Command::Deadletters { command: DeadlettersCommand::Show(show) }) =
-            parse("valve deadletters show 3/17")
-        else {
-            panic!("not show")
-        };
-        assert_eq!(show.place, (3, Offset(17)));
-    }
-
-    #[test]
-    fn given_a_wrong_command_line_then_the_exit_code_is_2() {
-        for line in [
-            "valve",
-            "valve rnu",
-            "valve run --records 1",
-            "valve deadletters list --reason too_lrge",
-            "valve demo --rate 2000000",
-            "valve demo --http here",
-            "valve audit --from 2026-11-23T07",
-            "valve audit --from 2026-11-23 --to 2026-11-24",
-            "valve deadletters",
-            "valve deadletters list --since yesterday",
-            "valve deadletters show 17",
-            "valve deadletters show 0/-1",
-        ] {
-            assert_eq!(parse(line).map(|_| ()).map_err(|error| error.exit_code()), Err(2), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn given_help_or_version_then_it_is_no_error_and_help_tells_the_exit_codes() {
-        assert_eq!(parse("valve --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
-        for line in ["valve --help", "valve run --help", "valve demo -h", "valve audit --help"] {
-            let help = parse(line).unwrap_err();
-            assert_eq!(help.kind(), ErrorKind::DisplayHelp);
-            assert_eq!(help.exit_code(), 0);
-            assert!(help.to_string().contains("Exit codes:"), "{help}");
-        }
-    }
+/// The arguments of `valve hours`.
+#[derive(Args, Clone, Debug)]
+pub struct HoursArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only this topic; may be given several times [otherwise all that the setting `topics` means]
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Only whether this hour (UTC) is complete, such as 2026-11-23T07: the exit code tells
+    #[arg(long, value_name = "HOUR")]
+    pub hour: Option<Hour>,
+    /// How long after an hour's end its records may still come, such as 30min [otherwise hours.lateness]
+    #[arg(long, value_name = "DURATION", value_parser = crate::config::duration)]
+    pub lateness: Option<Duration>,
+    /// Leave an empty object _SUCCESS in the folder of each finished hour that has files, once
+    ///
+    /// With --hour, of that one. Otherwise all files of the topics are listed.
+    #[arg(long)]
+    pub mark: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
+
+#[cfg(test)]
+mod tests;

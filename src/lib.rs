@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod dead_letter;
 pub mod demo;
 pub(crate) mod fault_point;
+pub(crate) mod hours;
 pub(crate) mod lane;
 pub mod memory;
 pub mod registry;

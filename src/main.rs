@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             Command::Demo(args) => commands::demo(args).await,
             Command::Config(args) => commands::config(&args),
             Command::Audit(args) => commands::audit(args).await,
+            Command::Hours(args) => commands::hours(args).await,
             Command::Deadletters { command } => commands::deadletters(command).await,
             Command::Intents { command } => commands::intents(command).await,
         }

@@ -72,7 +72,11 @@ impl Discovery {
         }
     }
 
-    async fn look(&self) -> Result<Vec<String>, String> {
+    /// Looks once; sorted.
+    ///
+    /// # Errors
+    /// A sentence, when Kafka or the registry can't be asked.
+    pub(crate) async fn look(&self) -> Result<Vec<String>, String> {
         let mut topics = match &self.topics {
             Topics::List(topics) => topics.clone(),
             Topics::Pattern(pattern) => {

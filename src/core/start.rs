@@ -123,7 +123,7 @@ fn obstacle(own: &Metadata, intent: &Intent, facts: &Facts) -> Option<String> {
 }
 
 /// Whether the topic was deleted and created again since the commit.
-pub(super) fn is_recreated(own: &Metadata, topic_id: Option<u128>) -> bool {
+pub(crate) fn is_recreated(own: &Metadata, topic_id: Option<u128>) -> bool {
     matches!((own.topic_id, topic_id), (Some(then), Some(now)) if then != now)
 }
 

@@ -22,6 +22,7 @@ use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
 
 pub(crate) mod group;
+mod times;
 
 /// How long one request to the brokers may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

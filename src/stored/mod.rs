@@ -14,7 +14,7 @@ pub mod header;
 pub mod store;
 pub(crate) mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use file::{ListedFile, Part, StoredFile, Totals};
 pub use header::{Container, FileHeader, Recognised};

@@ -83,6 +83,14 @@ fn file(schema: &str, metadata: &[(&str, String)]) -> Body {
     OpenFile::new(1).into_body(&Header { schema, codec: Codec::Null, metadata, sync: [7; 16] })
 }
 
+/// A file of the valve `archive`.
+pub(crate) fn own_file(topic: &str, hour: &str) -> Body {
+    let mut metadata = changed("valve.topic", topic);
+    metadata.retain(|(name, _)| *name != "valve.hour");
+    metadata.push(("valve.hour", hour.to_owned()));
+    file("\"bytes\"", &metadata)
+}
+
 async fn recognised(body: Body) -> Recognised {
     let sink = Arc::new(MemorySink::new());
     sink.put_foreign(KEY, body);

@@ -3,7 +3,9 @@
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -37,6 +39,15 @@ impl<'a> Kafka<'a> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let created = runtime.block_on(admin.create_topics([&new], &AdminOptions::new())).unwrap();
         created.into_iter().for_each(|result| drop(result.unwrap()));
+    }
+
+    /// Gives a topic more partitions, so many in all.
+    pub(crate) fn add_partitions(&self, topic: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let more = NewPartitions::new(topic, partitions);
+        let added = runtime.block_on(admin.create_partitions([&more], &AdminOptions::new())).unwrap();
+        added.into_iter().for_each(|result| drop(result.unwrap()));
     }
 
     /// Deletes a topic, and waits until it is gone.

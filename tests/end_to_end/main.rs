@@ -24,6 +24,7 @@ mod demo;
 mod event;
 mod files;
 mod hard_limit;
+mod hours;
 mod intents;
 mod kafka;
 mod killing;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
         subscribing::TESTS,
         rebalancing::TESTS,
         auditing::TESTS,
+        hours::TESTS,
         taking_over::TESTS,
         killing::TESTS,
         starting::TESTS,
