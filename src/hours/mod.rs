@@ -8,6 +8,7 @@
 //!
 //! - [`partition`]: what is known of one partition, and whether it is past a time. No I/O.
 //! - [`search`]: up to which hour each partition is complete, in few questions. No I/O.
+//! - [`watermark`]: the time up to which a process's own partitions are durable, for the gauge. No I/O.
 //! - [`ask`]: asks the brokers.
 //! - [`mark`]: leaves `_SUCCESS` in the folders of finished hours.
 
@@ -17,6 +18,7 @@ pub(crate) mod partition;
 pub(crate) mod search;
 #[cfg(test)]
 mod tests;
+pub(crate) mod watermark;
 
 use std::time::Duration;
 

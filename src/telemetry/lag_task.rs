@@ -17,8 +17,9 @@ use super::lag::{Lag, measure};
 use super::metrics;
 use super::status::Status;
 use super::troubles::{Dependency, Trouble, Troubles};
+use crate::hours::watermark;
 use crate::memory;
-use crate::types::{Offset, TopicPartition};
+use crate::types::{Offset, TopicPartition, UnixMillis};
 
 /// Who knows where logs end.
 #[async_trait]
@@ -80,8 +81,10 @@ pub async fn run(
         loop {
             ticks.tick().await;
             ends.refresh(&status, &*end_offsets, interval, &trouble).await;
+            let now = status.clock().now();
             let measured = ends.measure(&status);
             publish(&status, &measured, limit);
+            publish_watermarks(&measured, now);
             reading.store(measured);
         }
     };
@@ -152,6 +155,14 @@ fn publish(status: &Status, measured: &Reading, memory_limit: u64) {
     metrics::HELD_PARTITIONS.set_count(status.holds().len() as u64);
     if let Some(resident) = memory::resident() {
         metrics::MEMORY_PERCENT.set(percent(resident, memory_limit));
+    }
+}
+
+/// Sets each topic's watermark, as far as it is known, from what was measured at `now` or later.
+fn publish_watermarks(measured: &Reading, now: UnixMillis) {
+    for (topic, at) in watermark::by_topic(&measured.lag, measured.age, now) {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of any date are below 2^53")]
+        metrics::WATERMARK.set_of(&[("topic", &topic)], at.0 as f64 / 1000.0);
     }
 }
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::telemetry::statsd::Series;
 use crate::telemetry::status::Durable;
 use crate::telemetry::test_clock::TestClock;
-use crate::types::UnixMillis;
 
 const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -145,14 +144,22 @@ fn given_nothing_changes_then_every_gauge_is_set_again() {
     let series = Series::default();
     let recorder = metrics::recorder(series.clone(), "archive", "test").expect("a recorder");
     let status = Status::new(1, Arc::new(TestClock::new(START)));
-    let measured = Reading { lag: Lag::default(), age: Duration::ZERO };
+    let ends = HashMap::from([(TopicPartition::new("orders", 0), Offset(9))]);
+    let oldest = Some(UnixMillis(START.0 - 1_500));
+    let lag = measure(&[durable(0, 9, None), Durable { oldest, ..durable(1, 4, None) }], &ends, START);
+    let measured = Reading { lag, age: Duration::ZERO };
     for _ in 0..2 {
-        ::metrics::with_local_recorder(&recorder, || publish(&status, &measured, 1 << 30));
+        ::metrics::with_local_recorder(&recorder, || {
+            publish(&status, &measured, 1 << 30);
+            publish_watermarks(&measured, START);
+        });
         let lines = series.take_lines();
         for gauge in metrics::GAUGES {
             let prefix = format!("{}:", gauge.name);
             assert!(lines.iter().any(|line| line.starts_with(&prefix)), "{} in {lines:#?}", gauge.name);
         }
         assert!(lines.contains(&"max_offset_lag:0|g|#CONSUMER_GROUP:archive,ENVIRONMENT:test".to_owned()));
+        let watermark = "watermark:1699999998.5|g|#CONSUMER_GROUP:archive,ENVIRONMENT:test,topic:orders";
+        assert!(lines.contains(&watermark.to_owned()), "{lines:#?}");
     }
 }

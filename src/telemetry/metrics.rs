@@ -43,7 +43,12 @@ pub struct Gauge {
 impl Gauge {
     /// Makes `value` the current one.
     pub fn set(&self, value: f64) {
-        metrics::gauge!(self.name).set(value);
+        self.set_of(&[], value);
+    }
+
+    /// Makes `value` the current one under `labels`.
+    pub fn set_of(&self, labels: &[(&'static str, &str)], value: f64) {
+        metrics::gauge!(self.name, owned(labels)).set(value);
     }
 
     /// Makes a count the current value; counts beyond 2^53 lose their last digits, as any gauge does.
@@ -88,6 +93,9 @@ catalogue! { Gauge GAUGES:
         "Partitions left out of max_offset_lag because the broker hasn't told where their log ends");
     TIME_LAG_UNKNOWN_PARTITIONS = gauge("time_lag_unknown_partitions", Count,
         "Partitions left out of max_time_lag because their oldest record that isn't durable hasn't been read yet");
+    WATERMARK = gauge("watermark", Seconds,
+        "Up to when everything in the partitions owned is durable, by Kafka's timestamps, in seconds since 1970, by topic; \
+         of a group, the smallest of all processes counts. Not sent while it isn't known");
     LAG_AGE = gauge("lag_age", Seconds,
         "Time since the broker last told the ends of all owned partitions' logs");
     BACKLOG = gauge("backlog", Count,
