@@ -256,6 +256,38 @@ fn obedient(lateness: i64) -> impl Strategy<Value = Vec<(i64, i64)>> {
     })
 }
 
+/// A batch whose records go into the hour in which it was opened.
+#[derive(Clone, Debug)]
+struct ByProcessing {
+    instant: i64,
+    sealed: i64,
+    /// When its records came into the log, by the brokers' clock.
+    times: Vec<i64>,
+}
+
+/// Batches of one partition, each opened with its first record, when that had come, and sealed when the hour is over at the
+/// latest.
+fn by_processing() -> impl Strategy<Value = Vec<ByProcessing>> {
+    let draw = (0..HOUR, prop_oneof![Just(0), 0..3 * HOUR], prop::bool::weighted(0.2));
+    prop::collection::vec(draw, 0..60).prop_map(|draws| {
+        let (mut came, mut taken) = (0, 0);
+        let mut batches: Vec<ByProcessing> = Vec::new();
+        for (gap, delay, seal) in draws {
+            came += gap / 4;
+            taken = taken.max(came + delay);
+            let goes_on = |open: &&mut ByProcessing| !seal && open.instant / HOUR == taken / HOUR;
+            match batches.last_mut().filter(goes_on) {
+                Some(open) => {
+                    open.times.push(came);
+                    open.sealed = taken;
+                }
+                None => batches.push(ByProcessing { instant: taken, sealed: taken, times: vec![came] }),
+            }
+        }
+        batches
+    })
+}
+
 proptest! {
     #[test]
     fn given_any_logs_then_the_search_finds_what_asking_about_every_hour_would_and_soon(
@@ -296,6 +328,26 @@ proptest! {
         let (found, _) = search(rules, Goal::Last, rules.last_over(UnixMillis(now)), &[log]);
         for (_, event) in &records[usize::try_from(done).unwrap()..] {
             let hour = Hour::of(UnixMillis(*event), Granularity::Hour);
+            prop_assert!(found[0].complete_before.is_none_or(|end| hour >= end), "{hour} is called complete");
+        }
+    }
+
+    #[test]
+    fn given_hours_by_valves_clock_then_no_batch_of_a_complete_hour_is_uncommitted_or_still_opened(
+        batches in by_processing(),
+        committed in any::<prop::sample::Index>(),
+        since in 0..3 * HOUR,
+    ) {
+        let rules = rules(Granularity::Hour, 0);
+        let committed = committed.index(batches.len() + 1);
+        // The committed ones are over by now; of the others, some may have been opened.
+        let now = batches[..committed].last().map_or(0, |batch| batch.sealed) + since;
+        let came = batches.iter().flat_map(|batch| &batch.times).copied().filter(|at| *at <= now);
+        let done: usize = batches[..committed].iter().map(|batch| batch.times.len()).sum();
+        let log = Log { times: came.collect(), committed: i64::try_from(done).unwrap(), low: 0 };
+        let (found, _) = search(rules, Goal::Last, rules.last_over(UnixMillis(now)), &[log]);
+        for batch in &batches[committed..] {
+            let hour = Hour::of(UnixMillis(batch.instant), Granularity::Hour);
             prop_assert!(found[0].complete_before.is_none_or(|end| hour >= end), "{hour} is called complete");
         }
     }

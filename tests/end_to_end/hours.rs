@@ -224,6 +224,8 @@ fn given_nothing_committed_or_no_topic_then_no_hour_is_complete(stack: &Stack) {
     let topic = scene.topic.clone();
     let (code, said) = hours(&scene.settings(), &["--hour", &text(begin)]);
     assert!(code == 5 && said.contains("the group has committed nothing"), "empty is not complete: {said}");
+    let by_pattern = scene.settings().with("VALVE_TOPICS", &format!("^{topic}$"));
+    assert_eq!(json_of(&by_pattern, &[])["topics"][0]["topic"], topic);
     produce(&mut scene.producer, &topic, &[begin], 1);
     let (code, said) = hours(&scene.settings(), &["--topic", "nothing-of-this-name", "--hour", &text(begin)]);
     assert!(code == 5 && said.contains("there is no such topic"), "{said}");
