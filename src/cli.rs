@@ -1,5 +1,7 @@
 //! The command line: arguments only. What they mean is the commands' business, and settings are `config`'s.
 
+mod exit_codes;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,73 +10,13 @@ use chrono::DateTime;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::exit_codes::{
+    AUDIT_EXIT_CODES, CONFIG_EXIT_CODES, DEADLETTERS_EXIT_CODES, EXIT_CODES, HEALTHCHECK_EXIT_CODES,
+    HOURS_EXIT_CODES, INTENTS_EXIT_CODES, REPLAY_EXIT_CODES,
+};
 use crate::core::layout::Hour;
 use crate::dead_letter::Reason;
 use crate::types::{Offset, UnixMillis};
-
-/// Shown under the help of every command.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done, or stopped by SIGTERM or Ctrl-C with everything read so far stored and committed
-  1  failed while running, or could not store in time what had been read
-  2  the configuration or the command line is wrong; nothing was read or written
-  143  left at once at a second signal
-
-SIGTERM or Ctrl-C: store and commit what was read, then leave. A second one leaves at once.";
-
-/// Shown under the help of `valve config`.
-const CONFIG_EXIT_CODES: &str = "\
-Exit codes:
-  0  the settings are right
-  2  they aren't, or there is no such setting";
-
-/// Shown under the help of `valve audit`.
-const AUDIT_EXIT_CODES: &str = "\
-Exit codes:
-  0  every offset is covered exactly once
-  1  a gap, an overlap, a file that is missing or differs, or something that can't be proven
-  2  the configuration or the command line is wrong
-  3  every offset is accounted for, but some as lost before they were read, or in batches that
-     `valve intents release` let go
-  4  Kafka or the store could not be asked
-
-It only reads. It may run beside valves that are at work: batches that weren't committed when it began are
-left out. With --topic, only keys of today's layout.key are listed.";
-
-/// Shown under the help of the commands on intents.
-const INTENTS_EXIT_CODES: &str = "\
-Exit codes:
-  0  shown, or released
-  1  nothing was changed: no batch is promised there, the group has members, or it was not confirmed
-  2  the configuration or the command line is wrong
-  4  Kafka, the registry or the store could not be asked; run it again to see where it stands";
-
-/// Shown under the help of the commands on dead letters.
-const DEADLETTERS_EXIT_CODES: &str = "\
-Exit codes:
-  0  shown; of list, be it that there are none
-  1  of show: there is no such dead letter
-  2  the configuration or the command line is wrong
-  4  Kafka, or of show the registry or the store, could not be asked";
-
-const REPLAY_EXIT_CODES: &str = "\
-Exit codes:
-  0  sent, or there was nothing to send
-  1  not all could be sent: it was interrupted by an outage or another replay, and running it again goes
-     on; or their topics refuse some, which are named
-  2  the configuration or the command line is wrong
-  4  Kafka could not be asked; nothing was sent";
-
-/// Shown under the help of `valve hours`.
-const HOURS_EXIT_CODES: &str = "\
-Exit codes:
-  0  told; with --hour: the hour is complete
-  1  the output could not be written
-  2  the configuration or the command line is wrong
-  4  Kafka, the registry or the store could not be asked
-  5  with --hour: the hour is not complete yet
-
-It may run beside valves that are at work, and in several places at once.";
 
 /// Kafka to hourly Avro files on S3
 ///
@@ -133,6 +75,11 @@ pub enum Command {
         #[command(subcommand)]
         command: IntentsCommand,
     },
+    /// Ask a running valve whether it lives, for the health check of a container
+    ///
+    /// Prints the reasons when it doesn't, or gives no answer within three seconds.
+    #[command(after_help = HEALTHCHECK_EXIT_CODES)]
+    Healthcheck(HealthcheckArgs),
     /// Look at the records that couldn't be stored
     ///
     /// They lie in the topic `_dead_letter_queue_<name>`, each with its original bytes and what is wrong with it. Uses the
@@ -143,6 +90,20 @@ pub enum Command {
         #[command(subcommand)]
         command: DeadlettersCommand,
     },
+}
+
+/// The arguments of `valve healthcheck`.
+#[derive(Args, Clone, Debug)]
+pub struct HealthcheckArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Ask here [otherwise on this machine at `http.listen`, by the same settings as `valve run`]
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    pub url: Option<String>,
+    /// Ask whether it is ready, not only whether it lives
+    #[arg(long)]
+    pub ready: bool,
 }
 
 /// What can be done with dead letters.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             Command::Audit(args) => commands::audit(args).await,
             Command::Hours(args) => commands::hours(args).await,
             Command::Deadletters { command } => commands::deadletters(command).await,
+            Command::Healthcheck(args) => commands::healthcheck(args).await,
             Command::Intents { command } => commands::intents(command).await,
         }
     });

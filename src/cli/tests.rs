@@ -23,6 +23,16 @@ fn given_run_then_the_file_is_optional() {
 }
 
 #[test]
+fn given_healthcheck_then_all_is_optional_and_a_url_needs_no_settings() {
+    let Ok(Command::Healthcheck(check)) = parse("valve healthcheck") else { panic!("not healthcheck") };
+    assert_eq!((check.config, check.url, check.ready), (None, None, false));
+    let line = "valve healthcheck --url http://127.0.0.1:8080 --ready";
+    let Ok(Command::Healthcheck(check)) = parse(line) else { panic!("not healthcheck") };
+    assert_eq!((check.url.as_deref(), check.ready), (Some("http://127.0.0.1:8080"), true));
+    assert!(parse("valve healthcheck --url http://127.0.0.1:8080 --config valve.toml").is_err());
+}
+
+#[test]
 fn given_demo_with_all_arguments_then_they_arrive() {
     let line = "valve demo --records 500 --rate 20 --out files --http 127.0.0.1:9 --seed 7";
     let Ok(Command::Demo(demo)) = parse(line) else { panic!("not demo") };

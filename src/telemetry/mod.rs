@@ -18,6 +18,6 @@ pub mod snapshot;
 mod statsd;
 pub mod status;
 #[cfg(test)]
-mod test_clock;
+pub(crate) mod test_clock;
 pub mod totals;
 pub mod troubles;
