@@ -28,6 +28,7 @@ use crate::source::offsets::Offsets;
 use crate::stored::Store;
 use crate::stored::survey::Survey;
 use crate::takeover::{Maker, Takeovers};
+use crate::telemetry::gauges::Gauges;
 use crate::telemetry::history::History;
 use crate::telemetry::http::{Health, Server};
 use crate::telemetry::lag_task::{self, LagReading};
@@ -122,6 +123,14 @@ pub async fn run(
     // What only watches or serves; it ends with this function.
     let mut attendants = JoinSet::new();
     attendants.spawn(serve(server, stop_never()));
+    let gauges = Gauges {
+        status: status.clone(),
+        troubles: troubles.clone(),
+        lag: lag.clone(),
+        budget: budget.clone(),
+        per_partition: config.metrics.per_partition,
+    };
+    attendants.spawn(gauges.run(LAG_INTERVAL));
     attendants.spawn(observed.history.keep(status.clone(), lag.clone(), stop_never()));
     let ends = Arc::new(offsets.clone());
     attendants.spawn(lag_task::run(status.clone(), ends, lag, LAG_INTERVAL, troubles.clone(), stop_never()));

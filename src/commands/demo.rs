@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::signals;
 use crate::cli::DemoArgs;
 use crate::clock::SystemClock;
-use crate::config;
+use crate::config::{self, MetricsConfig};
 use crate::demo::progress::{LogLine, Progress};
 use crate::demo::run::{Demo, DemoError, Options, empty_directory};
 use crate::demo::summary::Summary;
+use crate::telemetry::exporters;
 use crate::telemetry::logging::{self, Format};
 
 /// What the daemon logs: what goes well, the progress line shows.
@@ -49,9 +50,12 @@ async fn run(args: DemoArgs) -> Result<bool, DemoError> {
 
     let DemoArgs { records, rate, http, seed, .. } = args;
     let demo = Demo::start(Options { records, rate, directory: directory.clone(), http, seed }).await?;
+    let clock = Arc::new(SystemClock::new());
+    let exporters = exporters::install(&MetricsConfig::default(), &demo.dimensions(), clock.clone());
+    let _exporters = exporters.map_err(failed)?;
     say(&demo)?;
     let mut progress = Progress::new(io::stderr(), terminal);
-    let report = demo.run(&mut progress, Arc::new(SystemClock::new()), &stop).await?;
+    let report = demo.run(&mut progress, clock, &stop).await?;
     say(&Summary { directory: &directory, report: &report })?;
     Ok(report.is_right())
 }

@@ -11,8 +11,8 @@ use crate::cli::RunArgs;
 use crate::clock::SystemClock;
 use crate::config;
 use crate::daemon::{self, RunError, Surroundings};
+use crate::telemetry::exporters::{self, Dimensions};
 use crate::telemetry::logging::{self, Format};
-use crate::telemetry::metrics;
 
 /// The configuration or the command line is wrong.
 const USAGE: u8 = 2;
@@ -26,8 +26,10 @@ pub async fn run(args: RunArgs) -> ExitCode {
     if let Err(error) = logging::install(&config.log_filter, Format::of_stderr(), std::io::stderr) {
         return refuse(&error.to_string());
     }
-    let exporter = match metrics::install(config.statsd.as_deref(), &config.name, &config.environment) {
-        Ok(exporter) => exporter,
+    let clock = Arc::new(SystemClock::new());
+    let dimensions = Dimensions::new(&config.name, &config.environment);
+    let exporters = match exporters::install(&config.metrics, &dimensions, clock.clone()) {
+        Ok(exporters) => exporters,
         Err(error) => return refuse(&error.to_string()),
     };
     let stop = CancellationToken::new();
@@ -35,12 +37,12 @@ pub async fn run(args: RunArgs) -> ExitCode {
         return refuse(&format!("signals can't be listened to: {error}"));
     }
     signals::enforce(stop.clone(), config.shutdown_deadline);
-    let surroundings = Surroundings::new(config.lanes, Arc::new(SystemClock::new()));
+    let surroundings = Surroundings::new(config.lanes, clock);
     let status = surroundings.status.clone();
     let ended = daemon::run(config, surroundings, stop).await;
     let totals = status.totals();
     // The last figures leave with it.
-    drop(exporter);
+    drop(exporters);
     match ended {
         Ok(()) => {
             tracing::info!(

@@ -189,8 +189,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `log.filter`: which lines are logged.
     pub log_filter: String,
-    /// `metrics.statsd`: `host:port` of a StatsD receiver.
-    pub statsd: Option<String>,
+    /// `metrics.*`.
+    pub metrics: MetricsConfig,
     /// `shutdown.deadline`: for the flush on SIGTERM.
     pub shutdown_deadline: Duration,
     /// `hours.lateness`: how long after an hour's end its records may still come.
@@ -332,6 +332,17 @@ pub struct LayoutConfig {
     pub key: KeyTemplate,
     /// `layout.granularity`
     pub granularity: Granularity,
+}
+
+/// `metrics.*`: where metrics go beside `/metrics`.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsConfig {
+    /// `metrics.statsd`: `host:port` of a StatsD receiver.
+    pub statsd: Option<String>,
+    /// `metrics.emf`: CloudWatch's embedded metric format on standard output.
+    pub emf: bool,
+    /// `metrics.per_partition`: each partition's lag has series of its own.
+    pub per_partition: bool,
 }
 
 /// `group.*`

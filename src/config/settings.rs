@@ -222,7 +222,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "http.listen",
         "127.0.0.1:8080",
         "`address:port`; port 0 = any free one",
-        "where the status page is, and `/api/status`, `/livez` and `/readyz` answer",
+        "where the status page is, and `/api/status`, `/livez`, `/readyz` and `/metrics` answer",
     ),
     preset(
         "log.filter",
@@ -231,6 +231,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "what is logged, to standard error: for people on a terminal, JSON otherwise",
     ),
     optional("metrics.statsd", "`host:port`", "a StatsD receiver for the metrics; off without"),
+    preset(
+        "metrics.emf",
+        "false",
+        "`true`, `false`",
+        "whether metrics go to standard output in CloudWatch's embedded metric format, once a minute, with the valve's name as namespace",
+    ),
+    preset(
+        "metrics.per_partition",
+        "false",
+        "`true`, `false`",
+        "whether each partition's lag and backlog are published, too: as many series as there are partitions",
+    ),
     preset("shutdown.deadline", "90 s", DURATION, "how long the flush on SIGTERM may take"),
     preset(
         "hours.lateness",

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::daemon::{self, RunError, Surroundings};
 use crate::memory;
 use crate::source::embedded::{BrokerError, EmbeddedBroker};
+use crate::telemetry::exporters::Dimensions;
 
 /// How long the daemon may read nothing of what there is, once no more is generated, before it is asked to stop
 /// and the outcome is looked at as it is.
@@ -97,6 +98,11 @@ impl Demo {
     #[cfg(test)]
     pub(super) fn broker(&self) -> &EmbeddedBroker {
         &self.broker
+    }
+
+    /// What the daemon's metrics carry.
+    pub(crate) fn dimensions(&self) -> Dimensions {
+        Dimensions::new(&self.config.name, &self.config.environment)
     }
 
     /// Starts the broker and the registry.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::latencies::Latencies;
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
 use crate::core::start::Facts;
@@ -29,6 +30,7 @@ pub(super) struct Publishing {
     under_way: BTreeMap<TopicPartition, (Publish, AbortHandle)>,
     /// Bytes stored of each partition's batch that awaits its commit.
     stored: BTreeMap<TopicPartition, (BatchId, u64)>,
+    latencies: Latencies,
 }
 
 impl Lane<'_> {
@@ -138,7 +140,13 @@ impl Lane<'_> {
         let answer = if self.source.assignment_lost() {
             CommitAnswer::Fenced("the partitions belong to another member".to_owned())
         } else {
-            let Err(error) = self.source.commit(&commits) else { return };
+            let Err(error) = self.source.commit(&commits) else {
+                let now = self.shared.clock.monotonic();
+                commits
+                    .iter()
+                    .for_each(|commit| self.publishing.latencies.committing(&commit.partition, now));
+                return;
+            };
             // The client refused to take them, so the broker will not hear of them.
             CommitAnswer::NotNow(error.to_string())
         };
@@ -148,8 +156,26 @@ impl Lane<'_> {
         }
     }
 
+    /// The broker's answers to commits.
+    pub(super) fn commits_answered(&mut self, answers: Vec<(TopicPartition, CommitAnswer)>) {
+        let now = self.shared.clock.monotonic();
+        for (partition, answer) in answers {
+            self.publishing.latencies.committed(&partition, now);
+            match &answer {
+                CommitAnswer::Accepted => self.commit_trouble.clear(),
+                CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
+                // The broker is well; it is this member that the group goes on without.
+                CommitAnswer::Fenced(_) => (),
+                other => self.commit_trouble.set(format!("offset commit of {partition}: {other:?}")),
+            }
+            self.handle(Event::Committed { partition, answer });
+        }
+    }
+
     fn publish(&mut self, publish: Publish) {
         let Some(mut batch) = self.sealing.take(publish.batch) else { return };
+        let now = self.shared.clock.monotonic();
+        self.publishing.latencies.publishing(&publish.partition, publish.batch, now);
         if !batch.is_whole() {
             return self.publish_in_passes(publish, batch.outcome());
         }
@@ -181,6 +207,8 @@ impl Lane<'_> {
         }
         match result {
             Ok(bytes) => {
+                let now = self.shared.clock.monotonic();
+                self.publishing.latencies.published(&partition, batch, now);
                 self.publishing.stored.insert(partition.clone(), (batch, bytes));
                 self.handle(Event::Published { partition, batch });
             }
@@ -212,6 +240,7 @@ impl Lane<'_> {
             job.abort();
         }
         self.publishing.stored.remove(partition);
+        self.publishing.latencies.abandoned(partition);
         self.taking_over.forget(partition);
         self.forget(partition);
         self.sealing.abandon(partition);

@@ -156,7 +156,8 @@ impl Lane<'_> {
     }
 
     /// The group gave the lane partitions, or wants some back.
-    pub(super) fn regrouped(&mut self) {
+    pub(super) fn regrouped(&mut self, change: &'static str) {
+        self.shared.status.rebalanced(change);
         self.fetching.joined.regrouped(&self.shared.gathering, self.shared.clock.monotonic());
     }
 

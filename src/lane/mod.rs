@@ -6,6 +6,7 @@
 
 mod actions;
 mod fetching;
+mod latencies;
 mod records;
 mod report;
 mod seal;
@@ -290,7 +291,7 @@ impl<'s> Lane<'s> {
         match event {
             SourceEvent::Assigned(partitions) => {
                 tracing::info!(partitions = names(&partitions), "assigned");
-                self.regrouped();
+                self.regrouped("assigned");
                 self.source.acknowledge().map_err(|error| error.to_string())?;
                 self.outside = false;
                 self.handle(Event::Assigned(partitions));
@@ -298,7 +299,7 @@ impl<'s> Lane<'s> {
             }
             SourceEvent::Revoked(partitions) => {
                 tracing::info!(partitions = names(&partitions), "revoked");
-                self.regrouped();
+                self.regrouped("revoked");
                 self.handle(if self.is_revoked_already() {
                     Event::Lost(partitions)
                 } else {
@@ -307,21 +308,11 @@ impl<'s> Lane<'s> {
             }
             SourceEvent::Lost(partitions) => {
                 tracing::warn!(partitions = names(&partitions), "lost: the group expelled this member");
+                self.shared.status.rebalanced("lost");
                 self.outside = true;
                 self.handle(Event::Lost(partitions));
             }
-            SourceEvent::Committed(answers) => {
-                for (partition, answer) in answers {
-                    match &answer {
-                        core::CommitAnswer::Accepted => self.commit_trouble.clear(),
-                        core::CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
-                        // The broker is well; it is this member that the group goes on without.
-                        core::CommitAnswer::Fenced(_) => (),
-                        other => self.commit_trouble.set(format!("offset commit of {partition}: {other:?}")),
-                    }
-                    self.handle(Event::Committed { partition, answer });
-                }
-            }
+            SourceEvent::Committed(answers) => self.commits_answered(answers),
             SourceEvent::Trouble(what) => self.kafka_trouble(what),
             SourceEvent::Fatal(what) => return Err(format!("the Kafka client can't go on: {what}")),
         }

@@ -10,11 +10,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::exporters;
+use super::prometheus;
 use super::status::{Membership, Status};
 use super::troubles::Troubles;
 
@@ -136,6 +139,7 @@ fn routes(health: Health) -> Router {
     Router::new()
         .route("/livez", get(async |State(health): State<Health>| verdict(&health.dead_because())))
         .route("/readyz", get(async |State(health): State<Health>| verdict(&health.unready_because())))
+        .route("/metrics", get(async || ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], exporters::scrape())))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .with_state(health)
 }

@@ -4,7 +4,7 @@
 //! in, and `lag_age` says how old they are: the gauges never fall silent, since an autoscaler without a
 //! figure does the wrong thing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -77,6 +77,7 @@ pub async fn run(
     let mut ends = KnownEnds { ends: HashMap::new(), complete_at: status.clock().monotonic() };
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shown = BTreeSet::new();
     let measuring = async {
         loop {
             ticks.tick().await;
@@ -84,7 +85,7 @@ pub async fn run(
             let now = status.clock().now();
             let measured = ends.measure(&status);
             publish(&status, &measured, limit);
-            publish_watermarks(&measured, now);
+            publish_watermarks(&measured, now, &mut shown);
             reading.store(measured);
         }
     };
@@ -158,9 +159,16 @@ fn publish(status: &Status, measured: &Reading, memory_limit: u64) {
     }
 }
 
-/// Sets each topic's watermark, as far as it is known, from what was measured at `now` or later.
-fn publish_watermarks(measured: &Reading, now: UnixMillis) {
-    for (topic, at) in watermark::by_topic(&measured.lag, measured.age, now) {
+/// Sets each topic's watermark, as far as it is known, from what was measured at `now` or later. Those that were `shown` and
+/// aren't known any more are forgotten.
+fn publish_watermarks(measured: &Reading, now: UnixMillis, shown: &mut BTreeSet<Arc<str>>) {
+    let known = watermark::by_topic(&measured.lag, measured.age, now);
+    for topic in std::mem::replace(shown, known.keys().cloned().collect()) {
+        if !known.contains_key(&topic) {
+            metrics::WATERMARK.forget(&[("topic", &topic)]);
+        }
+    }
+    for (topic, at) in known {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of any date are below 2^53")]
         metrics::WATERMARK.set_of(&[("topic", &topic)], at.0 as f64 / 1000.0);
     }

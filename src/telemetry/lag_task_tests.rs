@@ -1,7 +1,12 @@
 //! The task, with a broker that can go away.
 
 use super::*;
-use crate::telemetry::statsd::Series;
+use crate::budget::Budget;
+use crate::telemetry::exporters::Dimensions;
+use crate::telemetry::exporters::testing::scraped;
+use crate::telemetry::gauges::Gauges;
+use crate::telemetry::metrics::{CATALOGUE, Kind};
+use crate::telemetry::statsd::{self, Series};
 use crate::telemetry::status::Durable;
 use crate::telemetry::test_clock::TestClock;
 
@@ -142,24 +147,48 @@ async fn given_an_answer_without_one_partition_then_it_is_unknown_and_the_figure
 #[test]
 fn given_nothing_changes_then_every_gauge_is_set_again() {
     let series = Series::default();
-    let recorder = metrics::recorder(series.clone(), "archive", "test").expect("a recorder");
+    let recorder = statsd::recorder(series.clone(), &Dimensions::new("archive", "test")).expect("a recorder");
     let status = Status::new(1, Arc::new(TestClock::new(START)));
-    let ends = HashMap::from([(TopicPartition::new("orders", 0), Offset(9))]);
+    let ends = [0, 1].map(|partition| (TopicPartition::new("orders", partition), Offset(9)));
     let oldest = Some(UnixMillis(START.0 - 1_500));
-    let lag = measure(&[durable(0, 9, None), Durable { oldest, ..durable(1, 4, None) }], &ends, START);
-    let measured = Reading { lag, age: Duration::ZERO };
+    let durables = [durable(0, 9, None), Durable { oldest, ..durable(1, 4, None) }];
+    let measured = Reading { lag: measure(&durables, &HashMap::from(ends), START), age: Duration::ZERO };
+    let lag = LagReading::default();
+    lag.store(measured.clone());
+    let budget = Budget::new(1 << 20);
+    let gauges =
+        Gauges { status: status.clone(), troubles: Troubles::default(), lag, budget, per_partition: true };
+    let (mut shown, mut topics) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..2 {
         ::metrics::with_local_recorder(&recorder, || {
             publish(&status, &measured, 1 << 30);
-            publish_watermarks(&measured, START);
+            publish_watermarks(&measured, START, &mut topics);
+            gauges.publish(&mut shown);
         });
         let lines = series.take_lines();
-        for gauge in metrics::GAUGES {
-            let prefix = format!("{}:", gauge.name);
-            assert!(lines.iter().any(|line| line.starts_with(&prefix)), "{} in {lines:#?}", gauge.name);
+        for (_, entry) in CATALOGUE.iter().filter(|(kind, _)| *kind == Kind::Gauge) {
+            let prefix = format!("{}:", entry.name);
+            assert!(lines.iter().any(|line| line.starts_with(&prefix)), "{} in {lines:#?}", entry.name);
         }
-        assert!(lines.contains(&"max_offset_lag:0|g|#CONSUMER_GROUP:archive,ENVIRONMENT:test".to_owned()));
+        assert!(lines.contains(&"max_offset_lag:5|g|#CONSUMER_GROUP:archive,ENVIRONMENT:test".to_owned()));
         let watermark = "watermark:1699999998.5|g|#CONSUMER_GROUP:archive,ENVIRONMENT:test,topic:orders";
         assert!(lines.contains(&watermark.to_owned()), "{lines:#?}");
     }
+}
+
+#[test]
+fn given_a_topic_whose_watermark_is_no_longer_known_then_it_has_no_series() {
+    let read = |partitions: &[i32], ends: &[(TopicPartition, Offset)]| {
+        let durables: Vec<_> = partitions.iter().map(|partition| durable(*partition, 9, None)).collect();
+        Reading { lag: measure(&durables, &ends.iter().cloned().collect(), START), age: Duration::ZERO }
+    };
+    let ends = [(TopicPartition::new("orders", 0), Offset(9))];
+    let mut shown = BTreeSet::new();
+    let known = scraped(|| publish_watermarks(&read(&[0], &ends), START, &mut shown));
+    assert_eq!(known, "valve_watermark_seconds{topic=\"orders\"} 1700000000\n");
+    let unknown = scraped(|| {
+        publish_watermarks(&read(&[0], &ends), START, &mut shown);
+        publish_watermarks(&read(&[0, 1], &ends), START, &mut shown);
+    });
+    assert_eq!(unknown, "");
 }

@@ -3,8 +3,12 @@
 //! Lanes and dependencies report to [`status`] and [`troubles`]; everything else here only reads those two. Nothing
 //! here decides anything about a record, and nothing here can stop a lane.
 
+mod book;
 mod connections;
 pub mod detail;
+pub mod emf;
+pub mod exporters;
+pub mod gauges;
 pub mod history;
 pub mod http;
 pub mod lag;
@@ -12,6 +16,7 @@ pub mod lag_task;
 pub mod logging;
 pub mod metrics;
 pub mod page;
+pub mod prometheus;
 pub(crate) mod repeats;
 pub mod signs;
 pub mod snapshot;

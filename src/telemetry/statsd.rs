@@ -6,28 +6,46 @@
 //! was counted is lost; no outage of the agent is felt anywhere else.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use cadence::MetricSink;
+use metrics_exporter_statsd::{StatsdBuilder, StatsdRecorder};
+
+use super::exporters::{Dimensions, InstallError};
 
 /// What one packet holds at most, in bytes: an Ethernet frame's 1,500 less the headers of IP and UDP, with room for
 /// a tunnel's.
 const MAX_PACKET: usize = 1432;
 
 /// How often what is pending is sent.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// After how many intervals the agent's name is resolved again: it may have moved.
 const RESOLVE_AFTER: u32 = 30;
 
+/// The value of a gauge that is to be forgotten.
+const FORGOTTEN: &str = "NaN";
+
 /// How many single measurements (anything but counters and gauges) wait for the agent before new ones are dropped.
 const MAX_SINGLES: usize = 10_000;
+
+/// A recorder that puts what it is told into `series`.
+pub(super) fn recorder(series: Series, dimensions: &Dimensions) -> Result<StatsdRecorder, InstallError> {
+    let tagged = |builder: StatsdBuilder, (name, value): (&str, &str)| {
+        builder.with_default_tag(name, tag_value(value))
+    };
+    let builder = StatsdBuilder::from("", 0).with_sink(series);
+    let builder = dimensions.each().into_iter().fold(builder, tagged);
+    builder.build(None).map_err(|error| InstallError::Exporter(error.to_string()))
+}
+
+/// `text` without the characters that end a tag in StatsD's line format.
+fn tag_value(text: &str) -> String {
+    text.replace(|c: char| matches!(c, ',' | '|' | '#') || c.is_control(), "_")
+}
 
 /// The metrics since the last sending. Cloning shares them.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +91,12 @@ impl MetricSink for Series {
                 *sum = sum.saturating_add(value.parse().unwrap_or(0));
             }
             Some((name, value, rest)) if is_kind(rest, "g") => {
-                pending.gauges.insert((name.to_owned(), rest.to_owned()), value.to_owned());
+                let key = (name.to_owned(), rest.to_owned());
+                if value == FORGOTTEN {
+                    pending.gauges.remove(&key);
+                } else {
+                    pending.gauges.insert(key, value.to_owned());
+                }
             }
             _ if pending.singles.len() < MAX_SINGLES => pending.singles.push(line.to_owned()),
             _ => {}
@@ -116,22 +139,8 @@ impl Agent {
         Self { name, found: None, intervals: 0, failing: false }
     }
 
-    /// Sends what is pending in `series` every second, on a thread of its own.
-    pub(super) fn start(mut self, series: Series) -> io::Result<Exporter> {
-        let (stop, stopped): (Sender<()>, Receiver<()>) = channel();
-        let (finish, finished) = channel();
-        thread::Builder::new().name("statsd".to_owned()).spawn(move || {
-            while matches!(stopped.recv_timeout(INTERVAL), Err(RecvTimeoutError::Timeout)) {
-                self.flush(&series);
-            }
-            self.flush(&series);
-            drop(finish);
-        })?;
-        Ok(Exporter { stop: Some(stop), finished })
-    }
-
     /// Sends what is pending; leaves it there while the agent's address isn't known.
-    fn flush(&mut self, series: &Series) {
+    pub(super) fn flush(&mut self, series: &Series) {
         if self.found.is_none() || self.intervals >= RESOLVE_AFTER {
             self.intervals = 0;
             match resolve(&self.name) {
@@ -171,30 +180,9 @@ fn resolve(name: &str) -> io::Result<(UdpSocket, SocketAddr)> {
     Ok((UdpSocket::bind(any)?, address))
 }
 
-/// The running exporter: keep it as long as metrics are to be published. Dropping it sends what is pending and waits
-/// for that, two seconds at most.
-pub struct Exporter {
-    stop: Option<Sender<()>>,
-    finished: Receiver<()>,
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.finished.recv_timeout(2 * INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("the last metrics may be missing: the StatsD agent's name isn't resolved in time");
-        }
-    }
-}
-
-impl fmt::Debug for Exporter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exporter").finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::metrics::LAG_AGE;
     use super::*;
 
     fn emit(series: &Series, line: &str) {
@@ -219,6 +207,26 @@ mod tests {
             emit(&series, "max_offset_lag:7|g");
             assert_eq!(series.take_lines(), ["max_offset_lag:7|g"]);
         }
+    }
+
+    #[test]
+    fn given_a_hostile_environment_then_a_tag_stays_a_tag() {
+        let series = Series::default();
+        let recorder =
+            recorder(series.clone(), &Dimensions::new("arch|ive,x", "te\nst#")).expect("a recorder");
+        metrics::with_local_recorder(&recorder, || LAG_AGE.set(1.0));
+        assert_eq!(series.take_lines(), ["lag_age:1|g|#CONSUMER_GROUP:arch_ive_x,ENVIRONMENT:te_st_"]);
+    }
+
+    #[test]
+    fn given_a_gauge_that_is_forgotten_then_it_is_not_sent() {
+        let series = Series::default();
+        let recorder = recorder(series.clone(), &Dimensions::new("archive", "test")).expect("a recorder");
+        metrics::with_local_recorder(&recorder, || {
+            LAG_AGE.set(1.0);
+            LAG_AGE.forget(&[]);
+        });
+        assert!(series.take_lines().is_empty());
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Status {
         metrics::BATCHES.add(1, &[("reason", reason)]);
     }
 
+    /// Counts a change of a lane's partitions by the group, for example `assigned`.
+    pub fn rebalanced(&self, change: &'static str) {
+        metrics::REBALANCES.add(1, &[("change", change)]);
+    }
+
     /// The sums since the start.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -160,6 +165,7 @@ impl Status {
 
     /// Remembers a file that was just stored, in place of the oldest of those that are remembered.
     pub fn stored(&self, key: String, rows: u64, bytes: u64) {
+        metrics::FILE_SIZE.record_bytes(bytes);
         let file = StoredFile { key, rows, bytes, at: self.inner.clock.now() };
         let mut files = self.files();
         files.truncate(LAST_FILES - 1);

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::telemetry::statsd::Series;
+use crate::telemetry::exporters::Dimensions;
+use crate::telemetry::statsd::{self, Series};
 use crate::telemetry::test_clock::TestClock;
 
 fn status(lanes: usize) -> (Status, Arc<TestClock>) {
@@ -54,7 +55,7 @@ fn given_a_held_partition_when_it_is_no_longer_owned_then_the_hold_is_over() {
 #[test]
 fn given_consumed_and_committed_then_the_metrics_say_the_same() {
     let series = Series::default();
-    let recorder = metrics::recorder(series.clone(), "archive", "test").expect("a recorder");
+    let recorder = statsd::recorder(series.clone(), &Dimensions::new("archive", "test")).expect("a recorder");
     let (status, _) = status(1);
     ::metrics::with_local_recorder(&recorder, || {
         status.consumed("orders", 10, 2700);

@@ -21,6 +21,10 @@ pub enum Dependency {
 }
 
 impl Dependency {
+    /// Every dependency.
+    pub const ALL: [Self; 5] =
+        [Self::Kafka, Self::Registry, Self::Sink, Self::DeadLetterTopic, Self::DeadLetterLimit];
+
     /// The name used in logs, metric labels and `/readyz`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -80,6 +84,17 @@ impl Troubles {
         open.iter().map(|((dependency, _), stated)| (*dependency, stated.reason.clone())).collect()
     }
 
+    /// How many callers are troubled by each dependency.
+    #[must_use]
+    pub fn numbers(&self) -> BTreeMap<Dependency, u64> {
+        let mut numbers: BTreeMap<_, _> =
+            Dependency::ALL.into_iter().map(|dependency| (dependency, 0)).collect();
+        for (dependency, _) in self.open.lock().unwrap_or_else(PoisonError::into_inner).keys() {
+            *numbers.entry(*dependency).or_default() += 1;
+        }
+        numbers
+    }
+
     /// What is wrong, `dependency: reason`, sorted by dependency; what several callers say is there once.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -101,6 +116,7 @@ pub struct Trouble {
 impl Trouble {
     /// States the reason, in place of an earlier one. Each is logged once, until all is well again.
     pub fn set(&self, reason: String) {
+        super::metrics::RETRIES.add(1, &[("dependency", self.key.0.name())]);
         let mut open = self.troubles.open.lock().unwrap_or_else(PoisonError::into_inner);
         let stated = open.entry(self.key).or_default();
         if stated.is_news(reason) {

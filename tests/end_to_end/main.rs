@@ -33,6 +33,7 @@ mod outages;
 mod page;
 mod patience;
 mod producer;
+mod publishing_metrics;
 mod rebalancing;
 mod registry_proxy;
 mod replaying;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         stopping::TESTS,
         outages::TESTS,
         lag::TESTS,
+        publishing_metrics::TESTS,
         subscribing::TESTS,
         rebalancing::TESTS,
         auditing::TESTS,

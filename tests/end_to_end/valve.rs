@@ -80,6 +80,7 @@ pub(crate) fn run(settings: &Settings, arguments: &[&str]) -> (i32, String) {
 pub(crate) struct Valve {
     child: Child,
     output: Arc<Mutex<String>>,
+    listeners: Vec<thread::JoinHandle<()>>,
 }
 
 impl Valve {
@@ -98,9 +99,11 @@ impl Valve {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().unwrap(), Arc::clone(&output));
-        collect(child.stderr.take().unwrap(), Arc::clone(&output));
-        Self { child, output }
+        let listeners = vec![
+            collect(child.stdout.take().unwrap(), Arc::clone(&output)),
+            collect(child.stderr.take().unwrap(), Arc::clone(&output)),
+        ];
+        Self { child, output, listeners }
     }
 
     /// What it has said so far, on both streams.
@@ -190,6 +193,15 @@ impl Valve {
         wait_for("valve to end", || self.ended()).code()
     }
 
+    /// SIGTERM, and it must end well; what it said until then, on both streams.
+    pub(crate) fn stop_and_listen(mut self) -> String {
+        self.terminate();
+        assert_eq!(self.exit_code(), Some(0), "the exit code after SIGTERM");
+        let listeners = std::mem::take(&mut self.listeners);
+        listeners.into_iter().for_each(|listener| listener.join().unwrap());
+        self.output()
+    }
+
     /// SIGTERM, and it must end well.
     pub(crate) fn stop(mut self) {
         self.terminate();
@@ -210,14 +222,14 @@ impl Drop for Valve {
 }
 
 /// Takes what a pipe gives, so that valve never waits for us.
-fn collect(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
+fn collect(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
             let mut output = output.lock().unwrap();
             output.push_str(&line);
             output.push('\n');
         }
-    });
+    })
 }
 
 fn address_in(output: &str) -> Option<String> {

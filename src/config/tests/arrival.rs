@@ -198,7 +198,11 @@ const CASES: &[Case] = &[
         |c| c.log_filter.clone(),
     ),
     case("metrics.statsd", Some("None"), ("'agent:8125'", "agent:8125"), r#"Some("agent:8125")"#, |c| {
-        shown(&c.statsd)
+        shown(&c.metrics.statsd)
+    }),
+    case("metrics.emf", Some("false"), ("true", "true"), "true", |c| shown(c.metrics.emf)),
+    case("metrics.per_partition", Some("false"), ("true", "true"), "true", |c| {
+        shown(c.metrics.per_partition)
     }),
     case("shutdown.deadline", Some("90s"), ("'2 min'", "2 min"), "120s", |c| shown(c.shutdown_deadline)),
     case("hours.lateness", Some("600s"), ("'0 s'", "0s"), "0ns", |c| shown(c.hours_lateness)),

@@ -34,7 +34,7 @@ fn given_an_empty_variable_then_it_takes_back_what_the_file_says() {
     let toml = over_base(&[("sink.region", "'eu-central-1'"), ("metrics.statsd", "'agent:1'")]);
     let config = load_text(&toml, &[("VALVE_SINK__REGION", ""), ("VALVE_METRICS__STATSD", "")]).unwrap();
     let SinkConfig::S3(s3) = config.sink else { panic!("not S3") };
-    assert_eq!((s3.region, config.statsd), (None, None));
+    assert_eq!((s3.region, config.metrics.statsd), (None, None));
 }
 
 #[test]

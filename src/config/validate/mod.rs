@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use super::check::Checker;
 use super::error::{ConfigErrors, Problem};
-use super::value::{duration, integer, percent, size};
-use super::{BatchLimits, Config, DeadLetterLimits, GroupConfig, LayoutConfig, OutOfRange, Start};
+use super::value::{boolean, duration, integer, percent, size};
+use super::{
+    BatchLimits, Config, DeadLetterLimits, GroupConfig, LayoutConfig, MetricsConfig, OutOfRange, Start,
+};
 use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
 use crate::telemetry::logging;
@@ -94,7 +96,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let log_filter = settings.required("log.filter", |text| {
         logging::check(text).map(|()| text.to_owned()).map_err(|error| error.to_string().into())
     });
-    let statsd = settings.optional("metrics.statsd", host_port);
+    let metrics = metrics(settings);
     let shutdown_deadline = positive(settings, "shutdown.deadline");
     let hours_lateness = settings.required("hours.lateness", duration);
     Some(Config {
@@ -119,7 +121,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
         dead_letter_limits: dead_letter_limits?,
         http_listen: http_listen?,
         log_filter: log_filter?,
-        statsd,
+        metrics: metrics?,
         shutdown_deadline: shutdown_deadline?,
         hours_lateness: hours_lateness?,
     })
@@ -186,6 +188,13 @@ fn batch(settings: &mut Checker) -> Option<BatchLimits> {
         max_files: max_files?,
         max_record_bytes: max_record_bytes?,
     })
+}
+
+fn metrics(settings: &mut Checker) -> Option<MetricsConfig> {
+    let statsd = settings.optional("metrics.statsd", host_port);
+    let emf = settings.required("metrics.emf", boolean);
+    let per_partition = settings.required("metrics.per_partition", boolean);
+    Some(MetricsConfig { statsd, emf: emf?, per_partition: per_partition? })
 }
 
 fn dead_letter_limits(settings: &mut Checker) -> Option<DeadLetterLimits> {
