@@ -36,6 +36,7 @@ use crate::telemetry::page;
 use crate::telemetry::snapshot::{Identity, Observed};
 use crate::telemetry::status::Status;
 use crate::telemetry::troubles::{Dependency, Troubles};
+use crate::telemetry::watchdog::{Stalls, Watch};
 use crate::topics::{Discovery, TopicIds};
 
 /// How often lag is measured and published.
@@ -105,10 +106,11 @@ pub async fn run(
     let dead_letters = Arc::new(KafkaDeadLetters::open(&config, originals).map_err(settings)?);
     let registry: Arc<dyn SchemaSource> = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
     let offsets = Offsets::open(&config).map_err(|error| settings(format!("kafka.properties: {error}")))?;
+    let stalls = Stalls::default();
     let budget = Budget::new(config.memory_budget);
     let observed = Observed {
         identity: Identity::of(&config, &*clock),
-        health: Health::new(status.clone(), troubles.clone()),
+        health: Health::new(status.clone(), troubles.clone()).watched(stalls.clone()),
         status: status.clone(),
         troubles: troubles.clone(),
         lag: lag.clone(),
@@ -123,14 +125,7 @@ pub async fn run(
     // What only watches or serves; it ends with this function.
     let mut attendants = JoinSet::new();
     attendants.spawn(serve(server, stop_never()));
-    let gauges = Gauges {
-        status: status.clone(),
-        troubles: troubles.clone(),
-        lag: lag.clone(),
-        budget: budget.clone(),
-        per_partition: config.metrics.per_partition,
-    };
-    attendants.spawn(gauges.run(LAG_INTERVAL));
+    watch(&mut attendants, &config, observed.clone(), stalls);
     attendants.spawn(observed.history.keep(status.clone(), lag.clone(), stop_never()));
     let ends = Arc::new(offsets.clone());
     attendants.spawn(lag_task::run(status.clone(), ends, lag, LAG_INTERVAL, troubles.clone(), stop_never()));
@@ -214,6 +209,21 @@ async fn cluster_id(offsets: &Offsets, troubles: &Troubles) -> Arc<str> {
     let timeout = Duration::from_secs(30);
     let ask = || offsets.cluster_id();
     until_done(troubles, Dependency::Kafka, "reach the cluster", timeout, ask).await.into()
+}
+
+/// Publishes gauges, and notices lanes without progress.
+fn watch(attendants: &mut JoinSet<()>, config: &Config, observed: Observed, stalls: Stalls) {
+    let Observed { status, troubles, lag, budget, .. } = observed;
+    let per_partition = config.metrics.per_partition;
+    let gauges = Gauges {
+        status: status.clone(),
+        troubles: troubles.clone(),
+        lag: lag.clone(),
+        budget: budget.clone(),
+        per_partition,
+    };
+    attendants.spawn(gauges.run(LAG_INTERVAL));
+    attendants.spawn(Watch { status, lag, troubles, budget, stalls }.run(config.watchdog_stall));
 }
 
 async fn serve(server: Server, stop: CancellationToken) {

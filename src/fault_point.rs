@@ -14,6 +14,8 @@ pub(crate) enum Point {
     Published,
     /// `end` is committed.
     Committed,
+    /// The registry's answer is there, and the lane hasn't heard it.
+    Schema,
     /// Dead letters' records were sent again, and that isn't committed.
     Replaying,
 }
@@ -22,8 +24,14 @@ pub(crate) enum Point {
 #[cfg(not(feature = "fault-points"))]
 pub(crate) fn reach(_point: Point) {}
 
+/// Whether what is at `point` gets lost.
+#[cfg(not(feature = "fault-points"))]
+pub(crate) fn loses(_point: Point) -> bool {
+    false
+}
+
 #[cfg(feature = "fault-points")]
-pub(crate) use armed::reach;
+pub(crate) use armed::{loses, reach};
 
 #[cfg(feature = "fault-points")]
 mod armed {
@@ -36,7 +44,7 @@ mod armed {
     use crate::config;
 
     /// `FAULT_POINT=<point>[:<n>][:on][:hold=<file>]`: at the n-th time (the first), with `on` also at every later one,
-    /// abort; with `hold`, stand still until the file is there.
+    /// abort; with `hold`, stand still until the file is there. At a point that loses something, that gets lost instead.
     struct Plan {
         point: String,
         at: u32,
@@ -58,21 +66,29 @@ mod armed {
 
     /// Says that the process is at `point`.
     pub(crate) fn reach(point: Point) {
-        let Some(plan) = &*PLAN else { return };
-        if plan.point != format!("{point:?}").to_lowercase() {
-            return;
-        }
-        let times = plan.reached.fetch_add(1, Ordering::Relaxed) + 1;
-        if times < plan.at || times > plan.at && !plan.on {
-            return;
-        }
-        tracing::error!(point = plan.point, "fault point reached");
+        let Some(plan) = due(point) else { return };
         let Some(file) = &plan.hold else { std::process::abort() };
         if tokio::runtime::Handle::try_current().is_ok() {
             tokio::task::block_in_place(|| hold(file));
         } else {
             hold(file);
         }
+    }
+
+    /// Whether what is at `point` gets lost.
+    pub(crate) fn loses(point: Point) -> bool {
+        due(point).is_some()
+    }
+
+    /// The plan, if it is for `point` and for this time.
+    fn due(point: Point) -> Option<&'static Plan> {
+        let plan = PLAN.as_ref().filter(|plan| plan.point == format!("{point:?}").to_lowercase())?;
+        let times = plan.reached.fetch_add(1, Ordering::Relaxed) + 1;
+        if times < plan.at || times > plan.at && !plan.on {
+            return None;
+        }
+        tracing::error!(point = plan.point, "fault point reached");
+        Some(plan)
     }
 
     fn hold(file: &Path) {

@@ -191,6 +191,8 @@ pub struct Config {
     pub log_filter: String,
     /// `metrics.*`.
     pub metrics: MetricsConfig,
+    /// `watchdog.stall`: how long a lane may make no progress although there is a backlog.
+    pub watchdog_stall: Duration,
     /// `shutdown.deadline`: for the flush on SIGTERM.
     pub shutdown_deadline: Duration,
     /// `hours.lateness`: how long after an hour's end its records may still come.

@@ -243,6 +243,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "`true`, `false`",
         "whether each partition's lag and backlog are published, too: as many series as there are partitions",
     ),
+    preset(
+        "watchdog.stall",
+        "5 min",
+        DURATION,
+        "how long a lane may make no progress although there is a backlog until it says why; after twice as long `/livez` fails, unless a restart is no cure",
+    ),
     preset("shutdown.deadline", "90 s", DURATION, "how long the flush on SIGTERM may take"),
     preset(
         "hours.lateness",

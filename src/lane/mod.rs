@@ -36,6 +36,7 @@ use crate::budget::Account;
 use crate::core::batch::{BatchId, Limits};
 use crate::core::start::{Facts, StartPolicy};
 use crate::core::{self, Commit, Event, Memory, Now, Ticket};
+use crate::fault_point::{self, Point};
 use crate::registry::cache::Lookup;
 use crate::source::consumer::{Source, SourceEvent};
 use crate::source::{Record, TopicHandle};
@@ -329,6 +330,7 @@ impl<'s> Lane<'s> {
             Answer::Facts(partition, ticket, facts) => {
                 self.handle(Event::Resolved { partition, ticket, facts });
             }
+            Answer::Schema(..) if fault_point::loses(Point::Schema) => {}
             Answer::Schema(id, lookup) => self.learn(id, lookup),
             Answer::Remade(partition, batch, made) => self.remade(partition, batch, made),
             Answer::Published(partition, batch, result) => self.published(partition, batch, result),

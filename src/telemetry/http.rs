@@ -1,7 +1,7 @@
 //! Whether this process lives and does its work, over HTTP: for an orchestrator, a load balancer, a person.
 //!
-//! `/livez` fails only for what a restart can mend: a lane that doesn't poll. A dependency's outage is no such thing;
-//! it shows at `/readyz`, one reason per line.
+//! `/livez` fails only for what a restart can mend: a lane that doesn't poll, or that makes no progress and is itself to
+//! blame. A dependency's outage is no such thing; it shows at `/readyz`, one reason per line.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use super::exporters;
 use super::prometheus;
 use super::status::{Membership, Status};
 use super::troubles::Troubles;
+use super::watchdog::Stalls;
 
 /// A lane polls every second at the latest (invariant 7); one that hasn't for this long is stuck.
 const POLL_LIMIT: Duration = Duration::from_secs(10);
@@ -29,36 +30,45 @@ const POLL_LIMIT: Duration = Duration::from_secs(10);
 pub struct Health {
     status: Status,
     troubles: Troubles,
+    stalls: Stalls,
 }
 
 impl Health {
     /// The health of the process whose lanes report to `status` and whose dependencies to `troubles`.
     #[must_use]
     pub fn new(status: Status, troubles: Troubles) -> Self {
-        Self { status, troubles }
+        Self { status, troubles, stalls: Stalls::default() }
+    }
+
+    /// The same, with what the watchdog sees.
+    #[must_use]
+    pub fn watched(mut self, stalls: Stalls) -> Self {
+        self.stalls = stalls;
+        self
     }
 
     /// Why the process doesn't live: one line per lane that has begun to poll and hasn't for ten seconds. (The lanes begin
     /// once the cluster can be reached: waiting for that is life, and a restart no cure.) A lane that is leaving may
-    /// have ended; the deadline of the shutdown watches over it.
+    /// have ended; the deadline of the shutdown watches over it. And one line per lane that the watchdog has given up.
     #[must_use]
     pub fn dead_because(&self) -> Vec<String> {
         let now = self.status.clock().monotonic();
         let lanes = self.status.last_polled().into_iter().zip(self.status.memberships()).enumerate();
-        lanes
-            .filter_map(|(lane, (polled, membership))| {
-                let silent = now.saturating_sub(polled?);
-                (silent > POLL_LIMIT && membership != Membership::Leaving)
-                    .then(|| format!("lane {lane}: hasn't polled Kafka for {} s", silent.as_secs()))
-            })
-            .collect()
+        let silent = lanes.filter_map(|(lane, (polled, membership))| {
+            let silent = now.saturating_sub(polled?);
+            (silent > POLL_LIMIT && membership != Membership::Leaving)
+                .then(|| format!("lane {lane}: hasn't polled Kafka for {} s", silent.as_secs()))
+        });
+        let lost = self.stalls.latest().into_iter().filter(|stall| stall.is_lost);
+        silent.chain(lost.map(|stall| stall.to_string())).collect()
     }
 
     /// Why the process isn't ready: one line per lane that is no member of the consumer group, per dependency in
-    /// trouble, and per partition held. A member without partitions waits for some, and is ready.
+    /// trouble, per partition held, and per lane without progress. A member without partitions waits for some, and is ready.
     #[must_use]
     pub fn unready_because(&self) -> Vec<String> {
-        [self.outside_because(), self.troubles.lines(), self.held_because()].concat()
+        let stalls = self.stalls.latest().iter().map(ToString::to_string).collect();
+        [self.outside_because(), self.troubles.lines(), self.held_because(), stalls].concat()
     }
 
     /// One line per lane that is no member of the consumer group.

@@ -227,6 +227,8 @@ catalogue! {
         "Failures of a dependency that are tried again, each of them, by dependency";
     Counter REBALANCES = "rebalances", Count, ["change"],
         "Times that the group gave partitions to a lane or took some away, by what it did: assigned, revoked, lost";
+    Counter STALLS = "stalls", Count, [],
+        "Times that a lane had made no progress for watchdog.stall although there was a backlog";
     Histogram PUBLISH_LATENCY = "publish_latency", Seconds, [],
         "How long it took to store a batch's files and produce its dead letters";
     Histogram COMMIT_LATENCY = "commit_latency", Seconds, [],

@@ -26,3 +26,4 @@ pub mod status;
 pub(crate) mod test_clock;
 pub mod totals;
 pub mod troubles;
+pub mod watchdog;

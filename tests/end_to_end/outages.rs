@@ -18,6 +18,8 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_credentials_that_are_wrong_then_nothing_is_committed_and_readyz_says_why,
     given_a_registry_that_isnt_there_at_the_start_then_valve_waits_and_says_so,
     given_a_kafka_that_isnt_there_at_the_start_then_valve_lives_and_says_so,
+    given_a_store_outage_of_many_watchdog_periods_then_readyz_says_why_nothing_moves_and_livez_stays_well,
+    given_a_lane_that_waits_for_nothing_that_will_come_then_the_watchdog_says_so_and_livez_fails,
 ];
 
 fn given_a_kafka_that_isnt_there_at_the_start_then_valve_lives_and_says_so(stack: &Stack) {
@@ -109,6 +111,58 @@ fn given_credentials_that_are_wrong_then_nothing_is_committed_and_readyz_says_wh
     assert_eq!(valve.exit_code(), Some(0), "nothing was read: what is stored must be known first");
     assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), [0]);
 
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+}
+
+fn given_a_store_outage_of_many_watchdog_periods_then_readyz_says_why_nothing_moves_and_livez_stays_well(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    // Where the partition begins is settled while the store is well.
+    scene.produce(&orders(&scene.topic.clone(), 0..10, 1));
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    let produced = scene.produce(&orders(&scene.topic.clone(), 10..110, 1));
+    let bucket = unique("bucket");
+    // Two sealed batches, and the rest is a backlog.
+    let settings =
+        scene.settings().with("VALVE_SINK__BUCKET", &bucket).with("VALVE_BATCH__MAX_RECORDS", "10");
+    let valve = Valve::run(&settings.with("VALVE_WATCHDOG__STALL", "1s").with("VALVE_LANES", "1"));
+    let line = valve.wait_unready("lane 0: no progress");
+    assert!(line.contains("waits for its batches to be stored"), "{line}");
+    wait_until("the outage as a reason", || valve.wait_unready("lane 0: no progress").contains("sink: "));
+    stays("living", Duration::from_secs(8), || valve.get("/livez").0 == 200);
+
+    stack.create_bucket(&bucket);
+    scene.wait_committed();
+    valve.wait_ready();
+    valve.stop();
+    let files = files::in_bucket(stack, &bucket, &scene.name);
+    files::assert_holds_exactly(&files, &produced, &mut scene.producer);
+    scene.assert_no_dead_letters();
+}
+
+/// The registry's answer reaches the process, and the lane never hears of it: a bug, as far as anybody can see from outside.
+fn given_a_lane_that_waits_for_nothing_that_will_come_then_the_watchdog_says_so_and_livez_fails(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..50, 1));
+    let watched = scene.settings().with("VALVE_WATCHDOG__STALL", "3s").with("VALVE_LANES", "1");
+    let valve = Valve::run(&watched.with("FAULT_POINT", "schema:1:on"));
+    let line = valve.wait_unready("lane 0: no progress");
+    assert!(line.contains(&format!("{}[0] (50) waits for a schema", scene.topic)), "{line}");
+    assert!(valve.get("/metrics").1.contains("valve_stalls_total"), "it is counted");
+    wait_until("/livez to fail", || valve.get("/livez").0 == 503);
+    assert!(valve.get("/livez").1.contains("lane 0: no progress"));
+    valve.crash();
+
+    // A restart mends it.
     let valve = Valve::run(&scene.settings());
     scene.wait_committed();
     valve.stop();

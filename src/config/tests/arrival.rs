@@ -204,6 +204,7 @@ const CASES: &[Case] = &[
     case("metrics.per_partition", Some("false"), ("true", "true"), "true", |c| {
         shown(c.metrics.per_partition)
     }),
+    case("watchdog.stall", Some("300s"), ("'90 s'", "90 s"), "90s", |c| shown(c.watchdog_stall)),
     case("shutdown.deadline", Some("90s"), ("'2 min'", "2 min"), "120s", |c| shown(c.shutdown_deadline)),
     case("hours.lateness", Some("600s"), ("'0 s'", "0s"), "0ns", |c| shown(c.hours_lateness)),
     case("kafka.properties.fetch.wait.max.ms", Some("None"), ("250", "250"), r#"Some("250")"#, |c| {

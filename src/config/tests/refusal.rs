@@ -179,7 +179,7 @@ fn given_an_unknown_name_then_the_nearest_is_suggested() {
         ("timestmp", "timestamp"),
         ("name.first", ""),
         ("quux", ""),
-        ("watchdog.stall", ""),
+        ("watchdog.stal", "watchdog.stall"),
         ("consul.required", ""),
     ];
     for (written, meant) in meant {

@@ -97,6 +97,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
         logging::check(text).map(|()| text.to_owned()).map_err(|error| error.to_string().into())
     });
     let metrics = metrics(settings);
+    let watchdog_stall = positive(settings, "watchdog.stall");
     let shutdown_deadline = positive(settings, "shutdown.deadline");
     let hours_lateness = settings.required("hours.lateness", duration);
     Some(Config {
@@ -122,6 +123,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
         http_listen: http_listen?,
         log_filter: log_filter?,
         metrics: metrics?,
+        watchdog_stall: watchdog_stall?,
         shutdown_deadline: shutdown_deadline?,
         hours_lateness: hours_lateness?,
     })
