@@ -17,6 +17,8 @@ pub mod logging;
 pub mod metrics;
 pub mod page;
 pub mod prometheus;
+#[cfg(test)]
+mod published_tests;
 pub(crate) mod repeats;
 pub mod signs;
 pub mod snapshot;
