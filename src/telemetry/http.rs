@@ -59,16 +59,26 @@ impl Health {
             (silent > POLL_LIMIT && membership != Membership::Leaving)
                 .then(|| format!("lane {lane}: hasn't polled Kafka for {} s", silent.as_secs()))
         });
-        let lost = self.stalls.latest().into_iter().filter(|stall| stall.is_lost);
-        silent.chain(lost.map(|stall| stall.to_string())).collect()
+        silent.chain(self.stalls(true)).collect()
     }
 
     /// Why the process isn't ready: one line per lane that is no member of the consumer group, per dependency in
     /// trouble, per partition held, and per lane without progress. A member without partitions waits for some, and is ready.
     #[must_use]
     pub fn unready_because(&self) -> Vec<String> {
-        let stalls = self.stalls.latest().iter().map(ToString::to_string).collect();
+        let stalls = [self.stalled_because(), self.stalls(true)].concat();
         [self.outside_because(), self.troubles.lines(), self.held_because(), stalls].concat()
+    }
+
+    /// One line per lane without progress that isn't given up.
+    #[must_use]
+    pub fn stalled_because(&self) -> Vec<String> {
+        self.stalls(false)
+    }
+
+    fn stalls(&self, lost: bool) -> Vec<String> {
+        let stalls = self.stalls.latest().into_iter().filter(|stall| stall.is_lost == lost);
+        stalls.map(|stall| stall.to_string()).collect()
     }
 
     /// One line per lane that is no member of the consumer group.
@@ -171,12 +181,14 @@ mod tests {
     use crate::telemetry::status::{Durable, LaneStatus};
     use crate::telemetry::test_clock::TestClock;
     use crate::telemetry::troubles::Dependency;
+    use crate::telemetry::watchdog::Stall;
     use crate::types::{Offset, TopicPartition, UnixMillis};
 
     struct Running {
         clock: Arc<TestClock>,
         lanes: [LaneStatus; 2],
         troubles: Troubles,
+        stalls: Stalls,
         address: SocketAddr,
         stop: CancellationToken,
         task: tokio::task::JoinHandle<io::Result<()>>,
@@ -188,11 +200,12 @@ mod tests {
             let status = Status::new(2, clock.clone());
             let lanes = [status.lane(0), status.lane(1)];
             let troubles = Troubles::default();
-            let health = Health::new(status, troubles.clone());
+            let stalls = Stalls::default();
+            let health = Health::new(status, troubles.clone()).watched(stalls.clone());
             let server = Server::bind(([127, 0, 0, 1], 0).into(), health).await.expect("a free port");
             let (address, stop) = (server.address(), CancellationToken::new());
             let task = tokio::spawn(server.run(stop.clone()));
-            Self { clock, lanes, troubles, address, stop, task }
+            Self { clock, lanes, troubles, stalls, address, stop, task }
         }
 
         async fn get(&self, path: &str) -> (u16, String) {
@@ -258,6 +271,22 @@ mod tests {
         drop(trouble);
         running.lanes[0].hold(&partition, None);
         assert_eq!(running.get("/readyz").await, ok());
+    }
+
+    #[tokio::test]
+    async fn given_a_lane_without_progress_then_readyz_says_so_and_livez_only_when_it_is_lost() {
+        let running = Running::start().await;
+        running.lanes.iter().for_each(|lane| lane.membership(Membership::Member(1)));
+        let reasons = vec!["orders[3] (7) waits for a schema".to_owned()];
+        let stall =
+            |is_lost| Stall { lane: 1, silent: POLL_LIMIT, backlog: 7, reasons: reasons.clone(), is_lost };
+        let line = "lane 1: no progress for 10 s with 7 records to read: orders[3] (7) waits for a schema\n";
+        running.stalls.store(vec![stall(false)]);
+        assert_eq!(running.get("/readyz").await, (503, line.to_owned()));
+        assert_eq!(running.get("/livez").await, ok());
+        running.stalls.store(vec![stall(true)]);
+        assert_eq!(running.get("/readyz").await, (503, line.to_owned()));
+        assert_eq!(running.get("/livez").await, (503, line.to_owned()));
     }
 
     #[tokio::test]

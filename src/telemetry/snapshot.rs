@@ -152,7 +152,8 @@ impl Observed {
 
     fn verdict(&self, troubles: &[Trouble], overview: &Overview) -> Verdict {
         let troubles = troubles.iter().map(ToString::to_string).collect();
-        let troubles = [self.health.dead_because(), troubles, self.health.held_because()].concat();
+        let (held, stalled) = (self.health.held_because(), self.health.stalled_because());
+        let troubles = [self.health.dead_because(), troubles, held, stalled].concat();
         let ails = Ailments { troubles, others: self.health.outside_because() };
         let mut verdict = signs::judge(self.stop.is_cancelled(), &self.status.memberships(), ails, overview);
         let more = verdict.reasons.len().saturating_sub(REASONS);

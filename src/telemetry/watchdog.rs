@@ -31,7 +31,8 @@ const NAMED: usize = 3;
 /// A lane without progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stall {
-    lane: usize,
+    /// Its number.
+    pub lane: usize,
     /// For how long.
     pub silent: Duration,
     /// Records that it hasn't read.
@@ -63,7 +64,7 @@ impl Stalls {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn store(&self, stalls: Vec<Stall>) {
+    pub(super) fn store(&self, stalls: Vec<Stall>) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = stalls;
     }
 }
