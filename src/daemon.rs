@@ -97,19 +97,121 @@ pub async fn run(
     surroundings: Surroundings,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let config = Arc::new(config);
-    let Surroundings { status, troubles, lag, clock, listening } = surroundings;
-    let terms = Arc::new(checked_terms(&config)?);
-    let sink = crate::sink::open(&config.sink).await.map_err(settings)?;
-    let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, troubles.clone()));
-    let originals = Originals::new(Arc::clone(&sink), &config.sink);
-    let dead_letters = Arc::new(KafkaDeadLetters::open(&config, originals).map_err(settings)?);
-    let registry: Arc<dyn SchemaSource> = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
-    let offsets = Offsets::open(&config).map_err(|error| settings(format!("kafka.properties: {error}")))?;
-    let stalls = Stalls::default();
-    let budget = Budget::new(config.memory_budget);
+    let parts = Parts::open(config, &surroundings).await?;
+    // What only watches or serves; it ends with this function.
+    let mut attendants = JoinSet::new();
+    attend(&mut attendants, &parts, &surroundings, &stop).await?;
+
+    let discovery = parts.discovery(&surroundings);
+    let met = async { (cluster_id(&parts.offsets, &surroundings.troubles).await, discovery.find().await) };
+    let Some((cluster, topics)) = stop.run_until_cancelled(met).await else { return Ok(()) };
+    tracing::info!(topics = topics.join(" "), cluster = &*cluster, "starting");
+    let (found, topics) = watch::channel(topics);
+    let (ids, topic_ids) = watch::channel(TopicIds::default());
+    attendants.spawn(discovery.keep_looking(parts.config.topics_refresh, found, ids));
+    run_lanes(parts.shared(surroundings, &cluster, (topics, topic_ids), stop)?).await
+}
+
+/// What a daemon is made of that its settings can still refuse. Nobody was asked anything yet.
+struct Parts {
+    config: Arc<Config>,
+    terms: Arc<Terms>,
+    /// Repeats what fails for as long as it takes.
+    sink: Arc<dyn Sink>,
+    dead_letters: Arc<KafkaDeadLetters>,
+    registry: Arc<dyn SchemaSource>,
+    offsets: Offsets,
+    budget: Budget,
+}
+
+impl Parts {
+    async fn open(config: Config, surroundings: &Surroundings) -> Result<Self, RunError> {
+        let terms = Arc::new(checked_terms(&config)?);
+        let sink = crate::sink::open(&config.sink).await.map_err(settings)?;
+        let sink: Arc<dyn Sink> = Arc::new(Retrying::new(sink, surroundings.troubles.clone()));
+        let originals = Originals::new(Arc::clone(&sink), &config.sink);
+        let dead_letters = Arc::new(KafkaDeadLetters::open(&config, originals).map_err(settings)?);
+        let registry = Arc::new(Confluent::new(&config.registry).map_err(settings)?);
+        let offsets =
+            Offsets::open(&config).map_err(|error| settings(format!("kafka.properties: {error}")))?;
+        let budget = Budget::new(config.memory_budget);
+        Ok(Self { config: Arc::new(config), terms, sink, dead_letters, registry, offsets, budget })
+    }
+
+    fn discovery(&self, surroundings: &Surroundings) -> Discovery {
+        let (offsets, registry) = (self.offsets.clone(), Arc::clone(&self.registry));
+        Discovery::new(self.config.topics.clone(), offsets, registry, surroundings.troubles.clone())
+    }
+
+    /// What the lanes share, on the cluster with this id, with the topics as they are found and their ids.
+    fn shared(
+        self,
+        surroundings: Surroundings,
+        cluster: &str,
+        (topics, topic_ids): (watch::Receiver<Arc<[String]>>, watch::Receiver<TopicIds>),
+        stop: CancellationToken,
+    ) -> Result<Shared, RunError> {
+        let Self { config, terms, sink, dead_letters, registry, offsets, budget } = self;
+        let Surroundings { status, troubles, clock, .. } = surroundings;
+        let publisher = Publisher::new(
+            Arc::clone(&config),
+            terms,
+            cluster,
+            sink,
+            dead_letters,
+            status.clone(),
+            troubles.clone(),
+        );
+        let unknown_after = config.registry.unknown_after;
+        let schemas = SchemaCache::new(registry, unknown_after, Arc::clone(&clock), troubles.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let takeovers = Takeovers::begin(Maker {
+            publisher: publisher.clone(),
+            schemas: schemas.clone(),
+            budget: budget.clone(),
+            clock: Arc::clone(&clock),
+            troubles: troubles.clone(),
+            runtime: runtime.clone(),
+        });
+        let survey = Survey {
+            store: Store::new(Arc::clone(&publisher.sink), &*config.name),
+            terms: Arc::clone(&publisher.terms),
+            offsets: offsets.clone(),
+            start: config.start,
+        };
+        Ok(Shared {
+            gathering: Arc::new(Gathering::of(config.lanes)),
+            gate: Gate::new(config.dead_letter_limits, troubles.clone()),
+            takeovers: takeovers
+                .map_err(|error| RunError::Failed(format!("no thread for takeovers: {error}")))?,
+            config,
+            publisher,
+            schemas,
+            offsets,
+            survey,
+            budget,
+            status,
+            troubles,
+            clock,
+            topics,
+            topic_ids,
+            stop,
+            runtime,
+        })
+    }
+}
+
+/// Begins to answer HTTP, to measure, to publish, and to notice lanes without progress.
+async fn attend(
+    attendants: &mut JoinSet<()>,
+    parts: &Parts,
+    surroundings: &Surroundings,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let Surroundings { status, troubles, lag, clock, listening } = surroundings.clone();
+    let (config, budget, stalls) = (&*parts.config, parts.budget.clone(), Stalls::default());
     let observed = Observed {
-        identity: Identity::of(&config, &*clock),
+        identity: Identity::of(config, &*clock),
         health: Health::new(status.clone(), troubles.clone()).watched(stalls.clone()),
         status: status.clone(),
         troubles: troubles.clone(),
@@ -120,74 +222,22 @@ pub async fn run(
     };
     let server = Server::bind(config.http_listen, observed.health.clone()).await.map_err(settings)?;
     listening.get_or_init(|| server.address());
-    let server = server.with(page::routes(observed.clone()));
-
-    // What only watches or serves; it ends with this function.
-    let mut attendants = JoinSet::new();
-    attendants.spawn(serve(server, stop_never()));
-    watch(&mut attendants, &config, observed.clone(), stalls);
+    attendants.spawn(serve(server.with(page::routes(observed.clone())), stop_never()));
     attendants.spawn(observed.history.keep(status.clone(), lag.clone(), stop_never()));
-    let ends = Arc::new(offsets.clone());
-    attendants.spawn(lag_task::run(status.clone(), ends, lag, LAG_INTERVAL, troubles.clone(), stop_never()));
-
-    let discovery =
-        Discovery::new(config.topics.clone(), offsets.clone(), Arc::clone(&registry), troubles.clone());
-    let met = async { (cluster_id(&offsets, &troubles).await, discovery.find().await) };
-    let Some((cluster, topics)) = stop.run_until_cancelled(met).await else { return Ok(()) };
-    tracing::info!(topics = topics.join(" "), cluster = &*cluster, "starting");
-    let (found, topics) = watch::channel(topics);
-    let (ids, topic_ids) = watch::channel(TopicIds::default());
-    attendants.spawn(discovery.keep_looking(config.topics_refresh, found, ids));
-
-    let publisher = Publisher::new(
-        Arc::clone(&config),
-        terms,
-        &cluster,
-        sink,
-        dead_letters,
-        status.clone(),
-        troubles.clone(),
-    );
-    let unknown_after = config.registry.unknown_after;
-    let schemas = SchemaCache::new(registry, unknown_after, Arc::clone(&clock), troubles.clone());
-    let runtime = tokio::runtime::Handle::current();
-    let takeovers = Takeovers::begin(Maker {
-        publisher: publisher.clone(),
-        schemas: schemas.clone(),
-        budget: budget.clone(),
-        clock: Arc::clone(&clock),
+    let ends = Arc::new(parts.offsets.clone());
+    let measuring =
+        lag_task::run(status.clone(), ends, lag.clone(), LAG_INTERVAL, troubles.clone(), stop_never());
+    attendants.spawn(measuring);
+    let gauges = Gauges {
+        status: status.clone(),
         troubles: troubles.clone(),
-        runtime: runtime.clone(),
-    });
-    let takeovers =
-        takeovers.map_err(|error| RunError::Failed(format!("no thread for takeovers: {error}")))?;
-    let survey = Survey {
-        store: Store::new(Arc::clone(&publisher.sink), &*config.name),
-        terms: Arc::clone(&publisher.terms),
-        offsets: offsets.clone(),
-        start: config.start,
+        lag: lag.clone(),
+        budget: budget.clone(),
+        per_partition: config.metrics.per_partition,
     };
-    let gathering = Arc::new(Gathering::of(config.lanes));
-    let gate = Gate::new(config.dead_letter_limits, troubles.clone());
-    run_lanes(Shared {
-        config,
-        gathering,
-        publisher,
-        schemas,
-        offsets,
-        survey,
-        budget,
-        takeovers,
-        gate,
-        status,
-        troubles,
-        clock,
-        topics,
-        topic_ids,
-        stop,
-        runtime,
-    })
-    .await
+    attendants.spawn(gauges.run(LAG_INTERVAL));
+    attendants.spawn(Watch { status, lag, troubles, budget, stalls }.run(config.watchdog_stall));
+    Ok(())
 }
 
 /// The terms, if every intent that they can lead to fits into an offset commit.
@@ -209,21 +259,6 @@ async fn cluster_id(offsets: &Offsets, troubles: &Troubles) -> Arc<str> {
     let timeout = Duration::from_secs(30);
     let ask = || offsets.cluster_id();
     until_done(troubles, Dependency::Kafka, "reach the cluster", timeout, ask).await.into()
-}
-
-/// Publishes gauges, and notices lanes without progress.
-fn watch(attendants: &mut JoinSet<()>, config: &Config, observed: Observed, stalls: Stalls) {
-    let Observed { status, troubles, lag, budget, .. } = observed;
-    let per_partition = config.metrics.per_partition;
-    let gauges = Gauges {
-        status: status.clone(),
-        troubles: troubles.clone(),
-        lag: lag.clone(),
-        budget: budget.clone(),
-        per_partition,
-    };
-    attendants.spawn(gauges.run(LAG_INTERVAL));
-    attendants.spawn(Watch { status, lag, troubles, budget, stalls }.run(config.watchdog_stall));
 }
 
 async fn serve(server: Server, stop: CancellationToken) {
