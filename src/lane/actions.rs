@@ -13,13 +13,14 @@ use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
 use crate::core::start::Facts;
 use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
+use crate::dead_letter::replayed::rfc3339;
 use crate::fault_point::{self, Point};
 use crate::retry::Backoff;
 use crate::source::offsets::PartitionFacts;
 use crate::source::{Record, SourceError};
 use crate::telemetry::status::{Committed, Membership};
 use crate::telemetry::troubles::Dependency;
-use crate::types::{Offset, TopicPartition};
+use crate::types::{Offset, TopicPartition, UnixMillis};
 
 /// How long the lane stays out of the group when it starts over.
 const STAY_OUT: Duration = Duration::from_secs(1);
@@ -28,9 +29,20 @@ const STAY_OUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
     under_way: BTreeMap<TopicPartition, (Publish, AbortHandle)>,
-    /// Bytes stored of each partition's batch that awaits its commit.
-    stored: BTreeMap<TopicPartition, (BatchId, u64)>,
+    /// Each partition's batch that was promised last.
+    promised: BTreeMap<TopicPartition, PromisedBatch>,
     latencies: Latencies,
+}
+
+/// What the log says of a batch once it is committed.
+#[derive(Debug)]
+struct PromisedBatch {
+    batch: BatchId,
+    first: Offset,
+    end: Offset,
+    opened: UnixMillis,
+    /// Bytes stored, and how long that took.
+    stored: Option<(u64, Duration)>,
 }
 
 impl Lane<'_> {
@@ -176,6 +188,9 @@ impl Lane<'_> {
         let Some(mut batch) = self.sealing.take(publish.batch) else { return };
         let now = self.shared.clock.monotonic();
         self.publishing.latencies.publishing(&publish.partition, publish.batch, now);
+        let Publish { batch: id, first, end, instant: opened, .. } = publish;
+        let promised = PromisedBatch { batch: id, first, end, opened, stored: None };
+        self.publishing.promised.insert(publish.partition.clone(), promised);
         if !batch.is_whole() {
             return self.publish_in_passes(publish, batch.outcome());
         }
@@ -208,8 +223,11 @@ impl Lane<'_> {
         match result {
             Ok(bytes) => {
                 let now = self.shared.clock.monotonic();
-                self.publishing.latencies.published(&partition, batch, now);
-                self.publishing.stored.insert(partition.clone(), (batch, bytes));
+                let took = self.publishing.latencies.published(&partition, batch, now);
+                let promised = self.publishing.promised.get_mut(&partition);
+                if let Some(promised) = promised.filter(|promised| promised.batch == batch) {
+                    promised.stored = Some((bytes, took.unwrap_or_default()));
+                }
                 self.handle(Event::Published { partition, batch });
             }
             Err(reason) => self.handle(Event::Refused { partition, batch, reason }),
@@ -219,12 +237,16 @@ impl Lane<'_> {
     fn finish(&mut self, partition: &TopicPartition, batch: BatchId, outcome: Outcome, records: u64) {
         fault_point::reach(Point::Committed);
         self.taking_over.forget(partition);
-        let stored = self.publishing.stored.remove(partition).filter(|(of, _)| *of == batch);
-        let bytes = stored.map_or(0, |(_, bytes)| bytes);
+        let promised = self.publishing.promised.remove(partition).filter(|promised| promised.batch == batch);
+        let promised = promised.as_ref();
+        let (bytes, took) = promised.and_then(|promised| promised.stored).unwrap_or_default();
         let rows = outcome.rows();
         let files = outcome.files.len() as u64;
+        let age = promised.map(|promised| self.shared.clock.now().0.saturating_sub(promised.opened.0).max(0));
         tracing::info!(
-            %partition, records, rows, files, bytes,
+            %partition, first = promised.map(|promised| promised.first.0), end = promised.map(|promised| promised.end.0),
+            opened = promised.map(|promised| rfc3339(promised.opened)), age_ms = age, publish_ms = took.as_millis() as u64,
+            records, rows, files, bytes,
             dead_letters = outcome.dead_letter_count(), skipped = outcome.skipped,
             "batch committed"
         );
@@ -239,7 +261,7 @@ impl Lane<'_> {
             tracing::warn!(%partition, first = %publish.first, end = %publish.end, "batch abandoned");
             job.abort();
         }
-        self.publishing.stored.remove(partition);
+        self.publishing.promised.remove(partition);
         self.publishing.latencies.abandoned(partition);
         self.taking_over.forget(partition);
         self.forget(partition);

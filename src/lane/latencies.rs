@@ -20,14 +20,18 @@ impl Latencies {
         self.publishing.insert(partition.clone(), (batch, now));
     }
 
-    /// All of it is acknowledged.
-    pub(super) fn published(&mut self, partition: &TopicPartition, batch: BatchId, now: Duration) {
-        if let Some((of, since)) = self.publishing.get(partition)
-            && *of == batch
-        {
-            PUBLISH_LATENCY.record(now.saturating_sub(*since).as_secs_f64());
-            self.publishing.remove(partition);
-        }
+    /// All of it is acknowledged; how long that took, if it is the one that was begun last.
+    pub(super) fn published(
+        &mut self,
+        partition: &TopicPartition,
+        batch: BatchId,
+        now: Duration,
+    ) -> Option<Duration> {
+        let (_, since) = self.publishing.get(partition).filter(|(of, _)| *of == batch)?;
+        let took = now.saturating_sub(*since);
+        PUBLISH_LATENCY.record(took.as_secs_f64());
+        self.publishing.remove(partition);
+        Some(took)
     }
 
     /// A batch is no longer published.

@@ -1,7 +1,7 @@
 //! One lane's consumer: its membership in the group, its records, its commits.
 //!
 //! Everything here is called by the lane's thread alone and returns at once, but for [`Source::take`], which waits no
-//! longer than it is told, and [`Source::leave`], which ends it.
+//! longer than it is told, and what ends it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
