@@ -18,6 +18,7 @@ pub mod dead_letter;
 pub mod demo;
 pub(crate) mod fault_point;
 pub(crate) mod hours;
+mod http_client;
 pub(crate) mod lane;
 pub mod memory;
 pub mod registry;

@@ -11,11 +11,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use super::failure::Failure;
+use super::failure::{Failure, settings};
 use crate::audit::table::Table;
 use crate::audit::{self, Progress, Report, Request, Verdict};
 use crate::cli::AuditArgs;
-use crate::config::{self, Config, SinkConfig, Topics};
+use crate::config::{Config, SinkConfig, Topics};
 use crate::demo::progress::{Grouped, LogLine};
 use crate::retry::until_done;
 use crate::sink;
@@ -85,8 +85,7 @@ async fn run(args: AuditArgs) -> Result<Report, Failure> {
     if let Some((from, to)) = hours.filter(|(from, to)| from >= to) {
         return Err(Failure::Usage(format!("--from {from} isn't before --to {to}")));
     }
-    let config =
-        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let config = settings(args.config.as_deref()).await?;
     let terminal = io::stderr().is_terminal();
     let log = move || LogLine::new(io::stderr(), terminal);
     logging::install(FILTER, Format::Human { colours: terminal }, log).map_err(Failure::usage)?;

@@ -4,19 +4,18 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::failure::{Failure, report};
+use super::failure::{Failure, report, sources};
 use crate::cli::{ConfigArgs, ConfigFormat};
 use crate::config::effective::{as_toml, documentation, explain};
-use crate::config::{Sources, process_environment};
 
 /// Shows the settings, one of them, or the table of all.
-pub fn config(args: &ConfigArgs) -> ExitCode {
+pub async fn config(args: ConfigArgs) -> ExitCode {
     if args.docs {
         return report(Ok(documentation()));
     }
-    let sources = match Sources::read(args.config.as_deref(), process_environment()) {
+    let sources = match sources(args.config.as_deref()).await {
         Ok(sources) => sources,
-        Err(errors) => return Failure::usage(errors).report(),
+        Err(failure) => return failure.report(),
     };
     let settings = sources.effective();
     let text = match (&args.explain, args.format) {

@@ -1,7 +1,36 @@
 //! How a command that looks or mends ends: with a text, or the reason why not, and its exit code.
 
 use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::config::{Config, LoadError, Patience, Sources, process_environment};
+use crate::telemetry::troubles::Troubles;
+
+/// How long Consul is waited for.
+const CONSUL_LIMIT: Duration = Duration::from_secs(15);
+
+/// The settings, of all sources.
+///
+/// # Errors
+/// When they are wrong, or Consul doesn't answer.
+pub(super) async fn settings(file: Option<&Path>) -> Result<Config, Failure> {
+    sources(file).await?.validate().map_err(Failure::usage)
+}
+
+/// What all sources say.
+///
+/// # Errors
+/// When one can't be read.
+pub(super) async fn sources(file: Option<&Path>) -> Result<Sources, Failure> {
+    let local = Sources::local(file, process_environment()).map_err(Failure::usage)?;
+    let sources = local.with_consul(&Troubles::default(), Patience::Limited(CONSUL_LIMIT)).await;
+    sources.map_err(|error| match error {
+        LoadError::Wrong(errors) => Failure::usage(errors),
+        error @ LoadError::Consul { .. } => Failure::Unasked(error.to_string()),
+    })
+}
 
 /// What went wrong.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use url::Url;
 
 use super::failure::{Failure, report};
 use crate::cli::HealthcheckArgs;
-use crate::config;
+use crate::config::{self, Sources};
+use crate::http_client;
 
 /// How long the answer may take.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -25,8 +26,10 @@ fn url(args: &HealthcheckArgs) -> Result<Url, String> {
     let base = match &args.url {
         Some(url) => url.clone(),
         None => {
-            let config = config::load(args.config.as_deref(), config::process_environment());
-            own(config.map_err(|errors| errors.to_string())?.http_listen)?
+            // Never from Consul: an outage of that mustn't look like one of this valve.
+            let listen = Sources::local(args.config.as_deref(), config::process_environment())
+                .and_then(|sources| sources.http_listen());
+            own(listen.map_err(|errors| errors.to_string())?)?
         }
     };
     let mut url = Url::parse(&base).map_err(|error| format!("--url {base:?}: {error}"))?;
@@ -64,18 +67,10 @@ async fn ask(url: Url, limit: Duration) -> Result<String, String> {
         if error.is_timeout() {
             format!("{shown}: no answer within {limit:?}")
         } else {
-            format!("{shown}: {}", causes(&error))
+            format!("{shown}: {}", http_client::told(error))
         }
     })?;
     if status.is_success() { Ok(text) } else { Err(format!("{shown}: {status}\n{}", text.trim_end())) }
-}
-
-/// What an error says, and what is behind it.
-fn causes(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", causes(cause)),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

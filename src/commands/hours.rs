@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::{Failure, unprinted};
+use super::failure::{Failure, settings, unprinted};
 use crate::cli::HoursArgs;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::core::layout::Hour;
 use crate::hours::ask::{Question, ask};
 use crate::hours::mark::Marker;
@@ -53,8 +53,7 @@ pub async fn hours(args: HoursArgs) -> ExitCode {
 }
 
 async fn run(args: HoursArgs) -> Result<Told, Failure> {
-    let config =
-        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let config = settings(args.config.as_deref()).await?;
     let colours = io::stderr().is_terminal();
     logging::install("warn", Format::Human { colours }, io::stderr).map_err(Failure::usage)?;
     let rules = Rules {

@@ -9,7 +9,7 @@ use crate::cli::IntentsCommand;
 use crate::core::intent::{Found, Intent, Metadata};
 use crate::types::{Offset, TopicPartition};
 
-pub(super) use super::failure::{Failure, report};
+pub(super) use super::failure::{Failure, report, settings};
 
 /// Shows or releases.
 pub async fn intents(command: IntentsCommand) -> ExitCode {

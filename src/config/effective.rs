@@ -42,16 +42,16 @@ pub enum Shown {
 }
 
 /// All settings, in the order of the table, then librdkafka's properties and unknown names. `layers` begin with the strongest.
-pub(super) fn effective(layers: &[&Layer]) -> Vec<Effective> {
+pub(super) fn effective(layers: &[Layer]) -> Vec<Effective> {
     let known = SETTINGS.iter().map(|setting| setting.name.to_owned());
     let mut others: Vec<_> =
-        layers.iter().flat_map(|layer| layer.names()).filter(|name| find(name).is_none()).collect();
+        layers.iter().flat_map(Layer::names).filter(|name| find(name).is_none()).collect();
     others.sort_unstable();
     others.dedup();
     known.chain(others.into_iter().map(str::to_owned)).map(|name| one(layers, name)).collect()
 }
 
-fn one(layers: &[&Layer], name: String) -> Effective {
+fn one(layers: &[Layer], name: String) -> Effective {
     let secret = is_secret(&name);
     let mut said = layers.iter().filter_map(|layer| {
         let (value, origin) = layer.get(&name)?;

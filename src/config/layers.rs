@@ -1,7 +1,7 @@
-//! The sources of settings, each a figment provider: defaults, a file, the environment. A later one overrides.
+//! The sources of settings, each a figment provider: defaults, a file, the environment; and Consul (`consul`).
 //!
 //! All of them give the same flat shape, `sink.bucket` -> value, so that merging is by setting and every value
-//! carries the source it came from. A further source (Consul) is one more function here that makes a [`Layer`].
+//! carries the source it came from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,6 +33,10 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    pub(super) fn new(metadata: Metadata, settings: Dict) -> Self {
+        Self { metadata, settings }
+    }
+
     /// The settings that it gives.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.settings.keys().map(String::as_str)
@@ -79,20 +83,46 @@ pub(super) fn file(
     let unreadable = |problem: String| Box::new(ConfigError::about(&shown, named_by, problem));
     let text =
         fs::read_to_string(path).map_err(|error| unreadable(format!("the file cannot be read: {error}")))?;
-    let nested = Toml::from_str::<Dict>(&text).map_err(|error| {
-        // The error's own text quotes the line, which may hold a password.
-        let line = error.span().map_or(1, |span| line_of(&text, span.start));
-        let message = error.message().lines().collect::<Vec<_>>().join("; ");
-        unreadable(format!("line {line} is not TOML: {message}"))
-    })?;
+    let (settings, twice) = toml(&text).map_err(unreadable)?;
     let origin = format!("file {shown}");
+    errors.extend(twice.iter().map(|name| ConfigError::about(name, &origin, TWICE)));
+    Ok(Layer { metadata: Metadata::from("file", path).interpolater(move |_, _| origin.clone()), settings })
+}
+
+/// What is wrong with a setting that a document gives twice.
+pub(super) const TWICE: &str = "it is given there twice; keep one";
+
+/// A document's settings, and those that it gives twice.
+type Flat = (Dict, Vec<String>);
+
+/// The settings of a document in TOML, or, where it begins with a brace, in JSON.
+///
+/// # Errors
+/// It is neither; without its text, which may hold secrets.
+pub(super) fn document(text: &str) -> Result<Flat, String> {
+    if !text.trim_start().starts_with('{') {
+        return toml(text);
+    }
+    let nested: Dict = serde_json::from_str(text)
+        .map_err(|error| format!("line {} is not JSON, as it begins with a brace", error.line()))?;
+    Ok(flat(nested))
+}
+
+fn toml(text: &str) -> Result<Flat, String> {
+    let nested = Toml::from_str::<Dict>(text).map_err(|error| {
+        // The error's own text quotes the line, which may hold a password.
+        let line = error.span().map_or(1, |span| line_of(text, span.start));
+        let message = error.message().lines().collect::<Vec<_>>().join("; ");
+        format!("line {line} is not TOML: {message}")
+    })?;
+    Ok(flat(nested))
+}
+
+fn flat(nested: Dict) -> Flat {
     let mut settings = Dict::new();
     let mut twice = Vec::new();
     flatten("", nested, &mut settings, &mut twice);
-    for name in twice {
-        errors.push(ConfigError::about(&name, &origin, "the file gives it twice; keep one"));
-    }
-    Ok(Layer { metadata: Metadata::from("file", path).interpolater(move |_, _| origin.clone()), settings })
+    (settings, twice)
 }
 
 /// The line (from 1) in which byte `at` of `text` is.

@@ -1,31 +1,30 @@
 //! The settings of one valve: raw text from several sources, turned once, here, into a [`Config`] in which
 //! everything is checked.
 //!
-//! Nothing else in the program reads the environment or a configuration file.
+//! Nothing else in the program reads the environment, a configuration file or Consul.
 //!
-//! The way of a setting: `layers` gives it its one name and its origin, figment merges the layers, `check`
-//! takes it out, `validate` makes it a field of [`Config`], or `error` says what is wrong with it.
+//! The way of a setting: `sources` has it read, `layers` (and `consul`) give it its one name and its origin, figment merges
+//! the layers, `check` takes it out, `validate` makes it a field of [`Config`], or `error` says what is wrong with it.
 //! `settings` is the table of all of them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use figment::Figment;
 
 use crate::avro::codec::Codec;
 use crate::avro::timestamp::TimestampRules;
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
 
 mod check;
+mod consul;
 pub mod effective;
 mod error;
 mod layers;
 mod references;
 mod secret;
 mod settings;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -33,91 +32,9 @@ mod value;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use secret::Secret;
+pub use sources::{LoadError, Patience, Sources};
 
-use check::Checker;
-use effective::Effective;
-use references::References;
-use validate::Machine;
-
-/// Reads and validates the configuration: defaults, then `file` (TOML; otherwise the file that `VALVE_CONFIG`
-/// names, if any), then the `VALVE_` variables of `env`.
-///
-/// # Errors
-/// Everything that is wrong, at a time.
-pub fn load(
-    file: Option<&Path>,
-    env: impl Iterator<Item = (String, String)>,
-) -> Result<Config, ConfigErrors> {
-    load_on(Machine::this(), file, env)
-}
-
-/// As [`load`], on a machine of which nothing is asked.
-fn load_on(
-    machine: Machine,
-    file: Option<&Path>,
-    env: impl Iterator<Item = (String, String)>,
-) -> Result<Config, ConfigErrors> {
-    Sources::read(file, env)?.check(machine)
-}
-
-/// What all sources say. It holds secrets, and so its `Debug` shows nothing.
-pub struct Sources {
-    defaults: layers::Layer,
-    file: layers::Layer,
-    env: layers::Layer,
-    references: References,
-    errors: Vec<ConfigError>,
-}
-
-impl fmt::Debug for Sources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").finish_non_exhaustive()
-    }
-}
-
-impl Sources {
-    /// Reads all sources, as [`load`] does.
-    ///
-    /// # Errors
-    /// When the file can't be read: without it, most settings would only seem to be missing.
-    pub fn read(
-        file: Option<&Path>,
-        env: impl Iterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigErrors> {
-        let mut errors = Vec::new();
-        let env: BTreeMap<String, String> = env.collect();
-        let from_env = env.get(layers::ENV_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let file = match (file, from_env) {
-            (Some(path), _) => layers::file(path, "--config", &mut errors),
-            (None, Some(path)) => layers::file(&path, "environment variable VALVE_CONFIG", &mut errors),
-            (None, None) => Ok(layers::Layer::default()),
-        };
-        let file = file.map_err(|error| ConfigErrors::new(vec![*error]))?;
-        let layer = layers::environment(env.clone().into_iter(), &mut errors);
-        Ok(Self { defaults: layers::defaults(), file, env: layer, references: References::new(env), errors })
-    }
-
-    /// Each setting with where it comes from, whether it is right or not.
-    #[must_use]
-    pub fn effective(&self) -> Vec<Effective> {
-        effective::effective(&[&self.env, &self.file, &self.defaults])
-    }
-
-    /// Validates what they say on this machine.
-    ///
-    /// # Errors
-    /// Everything that is wrong, at a time.
-    pub fn validate(self) -> Result<Config, ConfigErrors> {
-        self.check(Machine::this())
-    }
-
-    fn check(self, machine: Machine) -> Result<Config, ConfigErrors> {
-        let merged = Figment::from(&self.defaults).merge(&self.file).merge(&self.env);
-        validate::config(Checker::new(&merged, &self.references, self.errors), machine)
-    }
-}
-
-/// The environment of this process, for [`load`]. A value that isn't UTF-8 has U+FFFD for what isn't, by which a
+/// The environment of this process, for [`Sources::local`]. A value that isn't UTF-8 has U+FFFD for what isn't, by which a
 /// setting is refused rather than ignored.
 pub fn process_environment() -> impl Iterator<Item = (String, String)> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
@@ -151,6 +68,8 @@ pub struct Config {
     pub name: String,
     /// `environment`: the metrics' dimension `ENVIRONMENT` and Consul's path.
     pub environment: String,
+    /// `consul.*`
+    pub consul: ConsulConfig,
     /// `topics`: what is consumed.
     pub topics: Topics,
     /// `topics_refresh`: how often the topics are discovered again.
@@ -205,6 +124,15 @@ impl Config {
     pub fn dead_letter_topic(&self) -> String {
         format!("{}{}", crate::dead_letter::TOPIC_PREFIX, self.name)
     }
+}
+
+/// `consul.*`: where in Consul the settings are.
+#[derive(Clone, Debug)]
+pub struct ConsulConfig {
+    /// `consul.path`
+    pub path: String,
+    /// `consul.required`: whether a start waits until Consul answers.
+    pub required: bool,
 }
 
 /// What is consumed. Internal topics (`__…`) and dead-letter topics never are.

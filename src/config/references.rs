@@ -1,12 +1,19 @@
-//! References inside values: `${env:NAME}` is what an environment variable holds, `${file:/run/secrets/x}` what a file does.
+//! References inside values: `${env:NAME}` is what an environment variable holds, `${file:/run/secrets/x}` what a file does,
+//! `${consul:a/key}` what Consul has there, which is asked for before values are looked at (`sources`).
 //! `$${` stands for `${` itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 
+use figment::value::Dict;
+use figment::{Figment, Provider as _};
+
 use super::check::Form;
 use super::error::Problem;
+
+/// What references to Consul begin with.
+const CONSUL: &str = "consul:";
 
 /// A file that is referred to may be so long, in bytes.
 const MAX_FILE: u64 = 64 << 10;
@@ -14,11 +21,36 @@ const MAX_FILE: u64 = 64 << 10;
 /// What references are looked up in. It may hold secrets, and so has no `Debug`.
 pub(super) struct References {
     env: BTreeMap<String, String>,
+    /// None where Consul wasn't asked.
+    consul: Option<Looked>,
 }
+
+/// Keys of Consul with their values, if they have one.
+pub(super) type Looked = BTreeMap<String, Option<String>>;
 
 impl References {
     pub(super) fn new(env: BTreeMap<String, String>) -> Self {
-        Self { env }
+        Self { env, consul: None }
+    }
+
+    /// Takes what Consul said.
+    pub(super) fn looked(&mut self, values: Looked) {
+        self.consul = Some(values);
+    }
+
+    /// The keys of Consul that settings refer to.
+    pub(super) fn consul_keys(&self, merged: &Figment) -> Vec<String> {
+        let profiles = merged.data().unwrap_or_default();
+        let mut keys = BTreeSet::new();
+        let mut look_up = |reference: &str| {
+            keys.extend(reference.strip_prefix(CONSUL).map(str::to_owned));
+            Ok(String::new())
+        };
+        for value in profiles.into_values().flat_map(Dict::into_values) {
+            // What is wrong with it is told when it is resolved.
+            drop(form(&Form::of(value), &mut look_up));
+        }
+        keys.into_iter().collect()
     }
 
     /// The value with what its references stand for.
@@ -26,35 +58,7 @@ impl References {
     /// # Errors
     /// When one can't be looked up; without what it would have held.
     pub(super) fn resolve(&self, written: &Form) -> Result<Form, Problem> {
-        match written {
-            Form::Text(text) => self.text(text).map(Form::Text),
-            Form::List(items) => {
-                items.iter().map(|item| self.text(item)).collect::<Result<_, _>>().map(Form::List)
-            }
-            Form::Neither(why) => Ok(Form::Neither(why)),
-        }
-    }
-
-    fn text(&self, written: &str) -> Result<String, Problem> {
-        let (mut resolved, mut rest) = (String::with_capacity(written.len()), written);
-        while let Some(at) = rest.find("${") {
-            let (before, reference) = rest.split_at(at);
-            let after = &reference[2..];
-            if let Some(escaped) = before.strip_suffix('$') {
-                resolved.push_str(escaped);
-                resolved.push_str("${");
-                rest = after;
-                continue;
-            }
-            resolved.push_str(before);
-            let (inside, behind) = after
-                .split_once('}')
-                .ok_or("`${` begins a reference that doesn't end; `$${` stands for itself")?;
-            resolved.push_str(&self.look_up(inside)?);
-            rest = behind;
-        }
-        resolved.push_str(rest);
-        Ok(resolved)
+        form(written, &mut |reference| self.look_up(reference))
     }
 
     fn look_up(&self, reference: &str) -> Result<String, Problem> {
@@ -68,12 +72,56 @@ impl References {
             }
             Some(("file", path)) => read(path)
                 .map_err(|why| format!("the file {path:?} that it refers to can't be read: {why}").into()),
+            Some(("consul", key)) => self.in_consul(key),
             _ => Err(Problem::with_hint(
                 "it refers to something unknown",
-                "`${env:NAME}` or `${file:/path}`; `$${` stands for `${` itself",
+                "`${env:NAME}`, `${file:/path}` or `${consul:a/key}`; `$${` stands for `${` itself",
             )),
         }
     }
+
+    fn in_consul(&self, key: &str) -> Result<String, Problem> {
+        let Some(values) = &self.consul else {
+            let hint =
+                "Consul is asked where CONSUL_HTTP_ADDR says, for all but what must be known without it";
+            return Err(Problem::with_hint("it refers to Consul, which wasn't asked", hint));
+        };
+        let value = values.get(key).cloned().flatten();
+        value.ok_or_else(|| format!("Consul has nothing at the key {key:?} that it refers to").into())
+    }
+}
+
+/// The value with what `look_up` gives for its references.
+fn form(written: &Form, look_up: &mut dyn FnMut(&str) -> Result<String, Problem>) -> Result<Form, Problem> {
+    match written {
+        Form::Text(one) => text(one, look_up).map(Form::Text),
+        Form::List(items) => {
+            items.iter().map(|item| text(item, look_up)).collect::<Result<_, _>>().map(Form::List)
+        }
+        Form::Neither(why) => Ok(Form::Neither(why)),
+    }
+}
+
+fn text(written: &str, look_up: &mut dyn FnMut(&str) -> Result<String, Problem>) -> Result<String, Problem> {
+    let (mut resolved, mut rest) = (String::with_capacity(written.len()), written);
+    while let Some(at) = rest.find("${") {
+        let (before, reference) = rest.split_at(at);
+        let after = &reference[2..];
+        if let Some(escaped) = before.strip_suffix('$') {
+            resolved.push_str(escaped);
+            resolved.push_str("${");
+            rest = after;
+            continue;
+        }
+        resolved.push_str(before);
+        let (inside, behind) = after
+            .split_once('}')
+            .ok_or("`${` begins a reference that doesn't end; `$${` stands for itself")?;
+        resolved.push_str(&look_up(inside)?);
+        rest = behind;
+    }
+    resolved.push_str(rest);
+    Ok(resolved)
 }
 
 /// The file's text without the line break that editors leave at its end.
@@ -99,7 +147,8 @@ mod tests {
     fn resolved(text: &str) -> Result<String, Problem> {
         let env = [("USER", "anna"), ("EMPTY", ""), ("NESTED", "${env:USER}"), ("BROKEN", "\u{fffd}")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        References::new(env.into()).text(text)
+        let references = References::new(env.into());
+        super::text(text, &mut |reference| references.look_up(reference))
     }
 
     #[test]

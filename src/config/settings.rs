@@ -56,6 +56,10 @@ const fn secret(name: &'static str, allowed: &'static str, meaning: &'static str
 const DURATION: &str = "a duration: `90s`, `10 min`, `1h 30m`";
 const SIZE: &str = "a size: `128 MiB`, `128 MB`, bytes";
 
+/// What says where Consul's settings are, or must be known while it doesn't answer.
+pub(super) const FROM_CONSUL_NEVER: [&str; 5] =
+    ["name", "environment", "consul.path", "consul.required", "http.listen"];
+
 /// All settings, but for librdkafka's properties, whose names are librdkafka's.
 pub(super) const SETTINGS: &[Setting] = &[
     required(
@@ -67,7 +71,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "environment",
         "dev",
         "letters, digits, `.`, `_`, `-`; at most 64",
-        "the metrics' dimension `ENVIRONMENT`",
+        "the metrics' dimension `ENVIRONMENT`, and a part of Consul's keys",
+    ),
+    preset(
+        "consul.path",
+        "data-pipeline",
+        "a path without slashes at its ends",
+        "settings are below `<path>/<environment>` in Consul, where CONSUL_HTTP_ADDR names one",
+    ),
+    preset(
+        "consul.required",
+        "true",
+        "`true`, `false`",
+        "whether `valve run` waits for Consul until it answers; `false` = goes on after 10 s without what it says, and warns",
     ),
     required(
         "topics",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::events::{TOPICS, Topic};
-use crate::config::{self, Config, ConfigErrors, SinkConfig};
+use crate::config::{Config, ConfigErrors, SinkConfig, Sources};
 
 /// The valve's name.
 pub(super) const NAME: &str = "valve-demo";
@@ -43,7 +43,7 @@ pub(super) fn settings(
         ("MEMORY__BUDGET", "256 MiB"),
     ];
     let environment = settings.into_iter().map(|(name, value)| (format!("VALVE_{name}"), value.to_owned()));
-    let mut config = config::load(None, environment)?;
+    let mut config = Sources::local(None, environment)?.validate()?;
     // Not as text: a path may be anything.
     config.sink = SinkConfig::Local { path: directory.to_owned(), prefix: String::new() };
     Ok(config)

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::RegistryUnavailable;
 use crate::config::RegistryAuth;
+use crate::http_client;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than any schema, less than what would hurt.
@@ -86,9 +87,9 @@ impl Endpoint {
             Some(RegistryAuth::Bearer(token)) => request.bearer_auth(token.reveal()),
             None => request,
         };
-        let response = request.send().await.map_err(|error| fail(told(error)))?;
+        let response = request.send().await.map_err(|error| fail(http_client::told(error)))?;
         let status = response.status();
-        let body = bounded_body(response).await.map_err(&fail)?;
+        let body = http_client::body(response, MAX_RESPONSE_BYTES).await.map_err(&fail)?;
         match (status, error_code(status, &body)) {
             (StatusCode::OK, _) => serde_json::from_slice(&body).map(Reply::Found).map_err(|error| {
                 fail(format!("not what a registry answers ({error}); is registry.url its base URL?"))
@@ -143,17 +144,6 @@ fn stay_at_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     if is_same && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
 }
 
-async fn bounded_body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(told)? {
-        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-            return Err(format!("the answer is larger than {MAX_RESPONSE_BYTES} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 /// The registry's own code of a 404. A 404 without one comes from something else: a proxy, a wrong path.
 fn error_code(status: StatusCode, body: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
@@ -178,16 +168,4 @@ fn advice(status: StatusCode) -> String {
         _ => "not what a registry answers; is registry.url its base URL?",
     };
     format!("HTTP {code}: {advice}")
-}
-
-/// What went wrong below HTTP, down to its cause; without the URL, which is told already.
-fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut told = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
 }

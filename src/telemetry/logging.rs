@@ -5,6 +5,7 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::subscriber::{DefaultGuard, set_default};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
@@ -65,6 +66,20 @@ where
     let subscriber = subscriber(filter, format, writer)?;
     subscriber.try_init()?;
     Ok(())
+}
+
+/// Logs to `writer` what this thread does, until the guard is dropped: while it isn't known yet what is to be logged.
+pub fn meanwhile<W>(format: Format, writer: W) -> DefaultGuard
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(DEFAULT_FILTER)).with_writer(writer);
+    // Not by the builder's own `set_default`, which would install what `install` installs later.
+    match format {
+        Format::Human { colours } => set_default(builder.with_ansi(colours).with_target(false).finish()),
+        Format::Json => set_default(builder.json().flatten_event(true).with_current_span(false).finish()),
+    }
 }
 
 /// Whether `filter` is one.

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Something outside the process that valve cannot work without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dependency {
+    /// Consul, which has some of the settings.
+    Consul,
     /// The Kafka brokers.
     Kafka,
     /// The schema registry.
@@ -22,13 +24,14 @@ pub enum Dependency {
 
 impl Dependency {
     /// Every dependency.
-    pub const ALL: [Self; 5] =
-        [Self::Kafka, Self::Registry, Self::Sink, Self::DeadLetterTopic, Self::DeadLetterLimit];
+    pub const ALL: [Self; 6] =
+        [Self::Consul, Self::Kafka, Self::Registry, Self::Sink, Self::DeadLetterTopic, Self::DeadLetterLimit];
 
     /// The name used in logs, metric labels and `/readyz`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Consul => "consul",
             Self::Kafka => "kafka",
             Self::Registry => "registry",
             Self::Sink => "sink",

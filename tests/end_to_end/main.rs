@@ -19,6 +19,7 @@ use crate::stack::Stack;
 mod auditing;
 mod bounded_memory;
 mod browser;
+mod consul;
 mod dead_letters;
 mod demo;
 mod event;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
     };
     let trials = [
         storing::TESTS,
+        consul::TESTS,
         dead_letters::TESTS,
         replaying::TESTS,
         stopping::TESTS,

@@ -22,6 +22,12 @@ pub(crate) struct Stack {
     pub(crate) s3_access_key: String,
     pub(crate) s3_secret_key: String,
     pub(crate) bucket: String,
+    pub(crate) consul: String,
+    pub(crate) consul_tls: String,
+    /// The file with the certificate of the authority behind `consul_tls`.
+    pub(crate) consul_ca: String,
+    /// May do everything.
+    pub(crate) consul_token: String,
     python: String,
     java_class_path: String,
 }
@@ -47,6 +53,10 @@ impl Stack {
             s3_access_key: variable("VALVE_TEST_S3_ACCESS_KEY")?,
             s3_secret_key: variable("VALVE_TEST_S3_SECRET_KEY")?,
             bucket: variable("VALVE_TEST_S3_BUCKET")?,
+            consul: variable("VALVE_TEST_CONSUL")?,
+            consul_tls: variable("VALVE_TEST_CONSUL_TLS")?,
+            consul_ca: variable("VALVE_TEST_CONSUL_CA")?,
+            consul_token: variable("VALVE_TEST_CONSUL_TOKEN")?,
             python: variable("VALVE_TEST_PYTHON")?,
             java_class_path: variable("VALVE_TEST_JAVA_CP")?,
         }))

@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::{Failure, escaped, plain, read, unprinted};
+use super::{Failure, escaped, plain, read, settings, unprinted};
 use crate::cli::{DeadlettersListArgs, LetterFilterArgs};
 use crate::columns::columns;
-use crate::config;
 use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::list::{Filter, Group, Groups, Seen, count};
 use crate::dead_letter::replay::{Marks, marked};
@@ -40,8 +39,7 @@ struct Found {
 
 /// The dead letters that the filter lets through: a table, or a line of JSON for each, which is printed at once.
 pub(super) async fn list(args: DeadlettersListArgs) -> Result<String, Failure> {
-    let config =
-        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let config = settings(args.config.as_deref()).await?;
     let (filter, as_json, only_open) = (Filter::from(args.filter), args.json, args.open);
     // Marks lie behind their letters.
     let marks = read(&config, From::Beginning, |marks: &mut Marks, message| {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use tokio::task::spawn_blocking;
 
-use super::failure::{Failure, report, unprinted};
+use super::failure::{Failure, report, settings, unprinted};
 use crate::cli::DeadlettersCommand;
 use crate::config::Config;
 use crate::dead_letter::original::Originals;

@@ -7,9 +7,9 @@ use tokio::task::spawn_blocking;
 
 use super::list::table;
 use super::sending::Sending;
-use super::{Failure, originals};
+use super::{Failure, originals, settings};
 use crate::cli::DeadlettersReplayArgs;
-use crate::config::{self, Config, Isolation};
+use crate::config::{Config, Isolation};
 use crate::dead_letter::list::{Filter, Groups, count};
 use crate::dead_letter::original::Originals;
 use crate::dead_letter::producer::resender::{Resender, Unsent};
@@ -21,8 +21,7 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// Sends what the filter lets through, or says what that would be.
 pub(super) async fn replay(args: DeadlettersReplayArgs) -> Result<String, Failure> {
-    let config =
-        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let config = settings(args.config.as_deref()).await?;
     if config.group.isolation == Isolation::ReadUncommitted && !args.dry_run {
         let why = "group.isolation is read_uncommitted: this valve would also store what an interrupted replay takes back, and \
                    then what is sent in its stead; set it to read_committed, and replay when the valve runs with that";

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use apache_avro::reader::datum::GenericDatumReader;
 
-use super::{Failure, escaped, originals, plain, read};
+use super::{Failure, escaped, originals, plain, read, settings};
 use crate::avro::program::Program;
 use crate::avro::references;
 use crate::avro::schema::WriterSchema;
 use crate::avro::wire;
 use crate::cli::DeadlettersShowArgs;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::original::Elsewhere;
 use crate::dead_letter::replayed::rfc3339;
@@ -29,8 +29,7 @@ const MAX_BYTES: usize = 4096;
 
 /// The dead letter at the given place.
 pub(super) async fn show(args: DeadlettersShowArgs) -> Result<String, Failure> {
-    let config =
-        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let config = settings(args.config.as_deref()).await?;
     let (partition, offset) = args.place;
     let found = read(&config, From::At(partition, offset), move |found: &mut Option<Vec<u8>>, message| {
         if message.offset == offset {

@@ -4,13 +4,13 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failure, promised};
+use super::{Failure, promised, settings};
 use crate::batch::publish::Publisher;
 use crate::batch::terms::Terms;
 use crate::budget::Budget;
 use crate::cli::IntentsReleaseArgs;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::core::Commit;
 use crate::core::intent::Layout;
 use crate::core::start::Facts;
@@ -34,8 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Lets a promised batch go, after saying what that may lose.
 pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure> {
-    let config =
-        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let config = settings(args.config.as_deref()).await?;
     let colours = std::io::stderr().is_terminal();
     logging::install("warn", Format::Human { colours }, std::io::stderr).map_err(Failure::usage)?;
     let partition = TopicPartition::new(&*args.topic, args.partition);

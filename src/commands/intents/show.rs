@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{Failure, promised};
+use super::{Failure, promised, settings};
 use crate::cli::IntentsShowArgs;
-use crate::config;
 use crate::core::intent::{Found, Intent, Metadata, Place};
 use crate::source::offsets::Offsets;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
 /// The promised batches of the group, as text or JSON.
 pub(super) async fn show(args: IntentsShowArgs) -> Result<String, Failure> {
-    let config =
-        config::load(args.config.as_deref(), config::process_environment()).map_err(Failure::usage)?;
+    let config = settings(args.config.as_deref()).await?;
     let offsets = Offsets::open(&config).map_err(Failure::usage)?;
     let topics: BTreeSet<String> = args.topics.into_iter().collect();
     let group = offsets.group(topics).await.map_err(Failure::Unasked)?;

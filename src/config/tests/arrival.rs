@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::settings::SETTINGS;
+use super::super::settings::{FROM_CONSUL_NEVER, SETTINGS};
 use super::*;
 
 /// One setting: what its field shows by default, and what it shows when given.
@@ -57,6 +57,8 @@ const CASES: &[Case] = &[
     case("name", None, ("'valve-1'", "valve-1"), "valve-1", |c| c.name.clone()),
     case("name", None, ("123", "123"), "123", |c| c.name.clone()),
     case("environment", Some("dev"), ("'prod'", "prod"), "prod", |c| c.environment.clone()),
+    case("consul.path", Some("data-pipeline"), ("'a/b'", "a/b"), "a/b", |c| c.consul.path.clone()),
+    case("consul.required", Some("true"), ("false", "false"), "false", |c| shown(c.consul.required)),
     case("topics", None, ("['a', 'b.c']", "a,b.c"), r#"List(["a", "b.c"])"#, |c| shown(&c.topics)),
     case("topics", None, ("'a, b'", "[a, b]"), r#"List(["a", "b"])"#, |c| shown(&c.topics)),
     case("topics", None, ("'^[^_]{1,9}'", "^[^_]{1,9}"), r#"Pattern(Regex("^[^_]{1,9}"))"#, |c| {
@@ -246,6 +248,20 @@ fn given_a_setting_in_the_environment_then_it_arrives_over_the_file() {
     for case in CASES {
         let config = load_text(&over_base(case.with), &[(&variable_of(case.setting), case.env)])
             .unwrap_or_else(|errors| panic!("{}: {errors}", case.setting));
+        assert_eq!((case.field)(&config), case.given, "{}", case.setting);
+    }
+}
+
+#[test]
+fn given_a_setting_in_consul_then_it_arrives_over_the_file_or_is_refused_where_it_must_be_known_before() {
+    for case in CASES {
+        let said = consul_says(&[(case.setting, case.env)], &over_base(case.with));
+        if FROM_CONSUL_NEVER.contains(&case.setting) {
+            let errors = errors_of(said);
+            assert_eq!((errors.len(), errors[0].setting.as_str()), (1, case.setting), "{errors:?}");
+            continue;
+        }
+        let config = said.unwrap_or_else(|errors| panic!("{}: {errors}", case.setting));
         assert_eq!((case.field)(&config), case.given, "{}", case.setting);
     }
 }

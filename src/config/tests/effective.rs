@@ -1,13 +1,13 @@
 //! Which settings take effect, as they are shown.
 
 use super::*;
-use crate::config::effective::{Shown, as_toml, explain};
+use crate::config::effective::{Effective, Shown, as_toml, explain};
 
 fn sources(toml: &str, env: &[(&str, &str)]) -> Vec<Effective> {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("valve.toml");
     fs::write(&path, toml).unwrap();
-    Sources::read(Some(&path), pairs(env)).unwrap().effective()
+    Sources::local(Some(&path), pairs(env)).unwrap().effective()
 }
 
 fn named<'a>(settings: &'a [Effective], name: &str) -> &'a Effective {

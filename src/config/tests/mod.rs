@@ -1,10 +1,12 @@
 //! What a configuration does, from its sources to the `Config` or the errors.
 
 use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
 use super::layers::variable_of;
+use super::validate::Machine;
 use super::*;
 
 mod arrival;
@@ -14,10 +16,10 @@ mod refusal;
 mod secrets;
 mod sources;
 
-const MACHINE: Machine = Machine { memory: 4 << 30, cores: 3 };
+pub(super) const MACHINE: Machine = Machine { memory: 4 << 30, cores: 3 };
 
 /// A complete configuration, as lines of TOML by setting.
-const BASE: &[(&str, &str)] = &[
+pub(super) const BASE: &[(&str, &str)] = &[
     ("name", "'archive'"),
     ("topics", "'orders'"),
     ("kafka.bootstrap_servers", "'kafka:9092'"),
@@ -34,7 +36,23 @@ fn load_text(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     load_on(MACHINE, Some(&path), pairs(env))
 }
 
-fn pairs(env: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+fn load_on(
+    machine: Machine,
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigErrors> {
+    Sources::local(file, env)?.check(machine)
+}
+
+/// Loads `toml` as the file, with `keys` as what Consul has in the valve's folder.
+fn consul_says(keys: &[(&str, &str)], toml: &str) -> Result<Config, ConfigErrors> {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("valve.toml");
+    fs::write(&path, toml).unwrap();
+    Sources::local(Some(&path), pairs(&[]))?.with_folder("a/b/c", keys).check(MACHINE)
+}
+
+pub(super) fn pairs(env: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
     env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>().into_iter()
 }
 

@@ -180,7 +180,7 @@ fn given_an_unknown_name_then_the_nearest_is_suggested() {
         ("name.first", ""),
         ("quux", ""),
         ("watchdog.stal", "watchdog.stall"),
-        ("consul.required", ""),
+        ("consul.requird", "consul.required"),
     ];
     for (written, meant) in meant {
         // `name` itself would be a table where `name.first` is given.

@@ -8,10 +8,12 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::check::Checker;
+use super::consul::{self, Place};
 use super::error::{ConfigErrors, Problem};
 use super::value::{boolean, duration, integer, percent, size};
 use super::{
-    BatchLimits, Config, DeadLetterLimits, GroupConfig, LayoutConfig, MetricsConfig, OutOfRange, Start,
+    BatchLimits, Config, ConsulConfig, DeadLetterLimits, GroupConfig, LayoutConfig, MetricsConfig,
+    OutOfRange, Start,
 };
 use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
@@ -62,10 +64,59 @@ pub(super) fn config(mut settings: Checker, machine: Machine) -> Result<Config, 
     }
 }
 
+/// What no answer of Consul is needed for.
+const OF_THE_PLACE: [&str; 4] = ["name", "environment", "consul.path", "consul.required"];
+
+/// Where in Consul the settings are, or what is wrong with what says so.
+pub(super) fn place(mut settings: Checker) -> Result<Place, ConfigErrors> {
+    let place = take_place(&mut settings);
+    only(place, settings, &OF_THE_PLACE)
+}
+
+fn take_place(settings: &mut Checker) -> Option<Place> {
+    let name = settings.required("name", |text| match plain_name(text, MAX_NAME)? {
+        name if consul::is_taken(&name) => {
+            Err("Consul has settings that all valves share at the key that would be this valve's own".into())
+        }
+        name => Ok(name),
+    });
+    let environment = settings.required("environment", |text| plain_name(text, 64));
+    let path = settings.required("consul.path", consul_path);
+    let required = settings.required("consul.required", boolean);
+    Some(Place { path: path?, environment: environment?, name: name?, required: required? })
+}
+
+fn consul_path(text: &str) -> Result<String, Problem> {
+    let text = syntax::one_line(text)?;
+    match text.split('/').find_map(|part| plain_name(part, MAX_KEY_PART).err()) {
+        Some(_) => {
+            Err("it has an empty part, or one with other characters than letters, digits, `.`, `_` and `-`"
+                .into())
+        }
+        None => Ok(text),
+    }
+}
+
+/// `http.listen` alone.
+pub(super) fn http_listen(mut settings: Checker) -> Result<SocketAddr, ConfigErrors> {
+    let address = settings.required("http.listen", listen);
+    only(address, settings, &["http.listen"])
+}
+
+/// What was taken out of `settings`, or what is wrong with those named.
+fn only<T>(taken: Option<T>, settings: Checker, names: &[&str]) -> Result<T, ConfigErrors> {
+    let errors =
+        settings.into_errors().into_iter().filter(|error| names.contains(&&*error.setting)).collect();
+    taken.ok_or(ConfigErrors::new(errors))
+}
+
 /// Takes every setting before it gives up on any, so that each can say what is wrong with it.
 fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let name = settings.required("name", |text| plain_name(text, MAX_NAME));
     let environment = settings.required("environment", |text| plain_name(text, 64));
+    // Used already, if Consul was asked; but wrong they are wrong.
+    let consul =
+        (settings.required("consul.path", consul_path), settings.required("consul.required", boolean));
     let topics = topics::topics(settings);
     let topics_refresh = positive(settings, "topics_refresh");
     let kafka = kafka::kafka(settings);
@@ -103,6 +154,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     Some(Config {
         name: name?,
         environment: environment?,
+        consul: ConsulConfig { path: consul.0?, required: consul.1? },
         topics: topics?,
         topics_refresh: topics_refresh?,
         kafka: kafka?,
