@@ -35,6 +35,19 @@ struct Window {
     shut: Option<Trouble>,
 }
 
+impl Window {
+    /// Begins anew once its time is over.
+    fn renew(&mut self, now: Duration) {
+        if now < self.since + SPAN {
+            return;
+        }
+        if let Some(trouble) = &self.shut {
+            trouble.clear();
+        }
+        *self = Self { since: now, ..Self::default() };
+    }
+}
+
 /// Whether a topic may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
@@ -60,24 +73,22 @@ impl Gate {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let window =
             topics.entry(Arc::clone(topic)).or_insert_with(|| Window { since: now, ..Window::default() });
-        if now >= window.since + SPAN {
-            if let Some(trouble) = &window.shut {
-                trouble.clear();
-            }
-            *window = Window { since: now, ..Window::default() };
-        }
+        window.renew(now);
         match (&window.shut, self.limits.max_per_minute) {
             (Some(_), _) => Allowed::NotBefore(window.since + SPAN),
             // One over the limit shows that there are more.
-            (None, Some(most)) => Allowed::Letters((most + 1).saturating_sub(window.letters).max(1)),
+            (None, Some(most)) => {
+                Allowed::Letters(most.saturating_add(1).saturating_sub(window.letters).max(1))
+            }
             (None, None) => Allowed::Letters(u64::MAX),
         }
     }
 
-    /// Counts what records of `topic` came to.
-    pub fn count(&self, topic: &Arc<str>, records: u64, letters: u64, now: Duration) {
+    /// Counts what records of `topic` came to. If that was too much it returns the time at which to [`lift`](Gate::lift) this.
+    #[must_use]
+    pub fn count(&self, topic: &Arc<str>, records: u64, letters: u64, now: Duration) -> Option<Duration> {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(window) = topics.get_mut(topic) else { return };
+        let window = topics.get_mut(topic)?;
         window.records += records;
         window.letters += letters;
         if letters > 0
@@ -89,7 +100,16 @@ impl Gate {
             window.shut = Some(trouble);
             // A whole minute from now on.
             window.since = now;
+            return Some(now + SPAN);
         }
+        None
+    }
+
+    /// Lets topics be read again that have rested for long enough. Perhaps nobody asks for them any more: their partitions
+    /// went to another process, or have no more records.
+    pub fn lift(&self, now: Duration) {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.values_mut().filter(|window| window.shut.is_some()).for_each(|window| window.renew(now));
     }
 }
 
@@ -130,7 +150,7 @@ mod tests {
     #[test]
     fn given_no_limits_then_everything_is_allowed() {
         let (gate, troubles, topic) = gate(None, None);
-        gate.count(&topic, 1 << 40, 1 << 40, seconds(1));
+        assert_eq!(gate.count(&topic, 1 << 40, 1 << 40, seconds(1)), None);
         assert_eq!(gate.allows(&topic, seconds(1)), Allowed::Letters(u64::MAX));
         assert!(troubles.lines().is_empty());
     }
@@ -139,9 +159,9 @@ mod tests {
     fn given_more_letters_in_a_minute_than_allowed_then_the_topic_rests_for_one_and_says_so() {
         let (gate, troubles, topic) = gate(Some(10), None);
         assert_eq!(gate.allows(&topic, seconds(5)), Allowed::Letters(11));
-        gate.count(&topic, 500, 10, seconds(6));
+        assert_eq!(gate.count(&topic, 500, 10, seconds(6)), None);
         assert_eq!(gate.allows(&topic, seconds(6)), Allowed::Letters(1));
-        gate.count(&topic, 1, 1, seconds(7));
+        assert_eq!(gate.count(&topic, 1, 1, seconds(7)), Some(seconds(67)));
         assert_eq!(gate.allows(&topic, seconds(8)), Allowed::NotBefore(seconds(67)));
         let said = troubles.lines().join("\n");
         assert!(said.contains("topic orders") && said.contains("deadletter.max_per_minute = 10"), "{said}");
@@ -157,8 +177,25 @@ mod tests {
         let (gate, _, topic) = gate(Some(10), None);
         for minute in 0..5 {
             assert_eq!(gate.allows(&topic, seconds(60 * minute)), Allowed::Letters(11));
-            gate.count(&topic, 10, 10, seconds(60 * minute + 59));
+            assert_eq!(gate.count(&topic, 10, 10, seconds(60 * minute + 59)), None);
         }
+    }
+
+    #[test]
+    fn given_a_topic_that_nobody_reads_any_more_then_it_is_no_trouble_after_its_minute() {
+        let (gate, troubles, topic) = gate(Some(10), None);
+        assert_eq!(gate.allows(&topic, seconds(0)), Allowed::Letters(11));
+        assert_eq!(gate.count(&topic, 11, 11, seconds(5)), Some(seconds(65)));
+        gate.lift(seconds(64));
+        assert_eq!(troubles.lines().len(), 1);
+        gate.lift(seconds(65));
+        assert!(troubles.lines().is_empty());
+    }
+
+    #[test]
+    fn given_the_largest_limit_then_it_is_one() {
+        let (gate, _, topic) = gate(Some(u64::MAX), None);
+        assert_eq!(gate.allows(&topic, seconds(0)), Allowed::Letters(u64::MAX));
     }
 
     #[test]
@@ -166,12 +203,12 @@ mod tests {
         let (gate, troubles, topic) = gate(None, Some(20));
         let allowed = |at| gate.allows(&topic, seconds(at));
         assert_eq!(allowed(0), Allowed::Letters(u64::MAX));
-        gate.count(&topic, 999, 999, seconds(0));
+        let count = |records, letters, at| gate.count(&topic, records, letters, seconds(at));
+        assert_eq!(count(999, 999, 0), None);
         assert_eq!(allowed(1), Allowed::Letters(u64::MAX));
-        gate.count(&topic, 4_000, 0, seconds(1));
-        gate.count(&topic, 1, 1, seconds(1));
+        assert_eq!((count(4_000, 0, 1), count(1, 1, 1)), (None, None));
         assert_eq!(allowed(2), Allowed::Letters(u64::MAX), "1,000 of 5,000 are 20 %");
-        gate.count(&topic, 1, 1, seconds(2));
+        assert_eq!(count(1, 1, 2), Some(seconds(62)));
         assert_eq!(allowed(3), Allowed::NotBefore(seconds(62)));
         let said = troubles.lines().join("\n");
         assert!(

@@ -118,7 +118,7 @@ struct Lane<'s> {
     last: Option<(TopicHandle, TopicPartition)>,
     schemas: Schemas,
     lookups: Vec<SchemaId>,
-    /// When the first partition of a topic with too many bad records may be read again.
+    /// When the first topic with too many bad records may be read again.
     limited_until: Option<Duration>,
     compressor: Compressor,
     sealing: Sealing,

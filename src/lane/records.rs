@@ -4,6 +4,7 @@
 //! Records of one partition are placed in the order of their offsets: while some are put aside, those that come later
 //! stand behind them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Answer, CALM_AFTER, CALM_WAIT, IDLE_WAIT, Lane, TAKE, Wait};
@@ -197,8 +198,7 @@ impl<'s> Lane<'s> {
             };
             let room = Room { filling, letters };
             let placed = place_run(&mut placer, partition, batch, record, records, room);
-            self.shared.gate.count(&partition.topic, placed.run.records, placed.letters, now);
-            self.shared.status.consumed(&partition.topic, placed.run.records, placed.bytes);
+            self.count(&partition.topic, &placed, now);
             fault_point::reach(Point::Filling);
             next = placed.rest;
             self.handle(Event::Took { partition: partition.clone(), run: placed.run });
@@ -208,6 +208,15 @@ impl<'s> Lane<'s> {
             }
             next = next.or_else(|| records.next());
         }
+    }
+
+    /// Counts what was placed.
+    fn count(&mut self, topic: &Arc<str>, placed: &PlacedRun<'_>, now: Duration) {
+        let PlacedRun { run, bytes, letters, .. } = placed;
+        if let Some(until) = self.shared.gate.count(topic, run.records, *letters, now) {
+            self.lift_limits_at(until);
+        }
+        self.shared.status.consumed(topic, run.records, *bytes);
     }
 
     fn put_back(&mut self, partition: &TopicPartition, record: Record<'s>) {
@@ -226,9 +235,13 @@ impl<'s> Lane<'s> {
             held.waiting = Some(wait);
         }
         if let Wait::Until(time) = wait {
-            self.limited_until = Some(self.limited_until.map_or(time, |first| first.min(time)));
+            self.lift_limits_at(time);
         }
         self.handle(Event::Waiting(partition.clone(), true));
+    }
+
+    fn lift_limits_at(&mut self, time: Duration) {
+        self.limited_until = Some(self.limited_until.map_or(time, |first| first.min(time)));
     }
 
     /// Goes on with topics that had too many bad records, when their time has come.
@@ -238,6 +251,7 @@ impl<'s> Lane<'s> {
         if now < first {
             return;
         }
+        self.shared.gate.lift(now);
         let (mut ready, mut next) = (Vec::new(), None);
         for (partition, held) in &mut self.held {
             match held.waiting {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::event::{Event, SEVEN, orders};
+use crate::event::{Event, SEVEN, incompressible, orders};
 use crate::patience::{stays, wait_until};
 use crate::scene::Scene;
 use crate::stack::Stack;
@@ -400,13 +400,7 @@ fn given_a_letter_larger_than_the_topic_allows_then_its_original_is_in_the_bucke
     let topic = scene.topic.clone();
     scene.kafka.limit_messages(&scene.dead_letter_topic, 2_000);
     let good = scene.produce(&orders(&topic, 0..3, 1));
-    // Nothing that could be compressed.
-    let mut state = 1_u64;
-    let value = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0] | 2
-    });
-    let value: Vec<u8> = value.take(5_000).collect();
+    let value = incompressible(5_000);
     let large = scene.producer.produce_with_headers(&topic, Some(&value), &[("trace", "abc")]);
     let small = scene.producer.produce_raw(&topic, Some(b"not Avro"));
     let settings = scene.settings();
@@ -451,27 +445,34 @@ fn given_a_letter_larger_than_the_topic_allows_then_its_original_is_in_the_bucke
 
 fn given_more_bad_records_than_allowed_then_the_topic_rests_for_a_minute_and_others_go_on(stack: &Stack) {
     let mut scene = Scene::new(stack, 1);
-    let (topic, other) = (scene.topic.clone(), format!("{}.others", scene.name));
+    let topic = scene.topic.clone();
+    let [other, ended] = ["others", "ended"].map(|name| format!("{}.{name}", scene.name));
     scene.kafka.create_topic(&other, 1);
-    for _ in 0..30 {
-        scene.producer.produce_raw(&topic, Some(b"not Avro"));
+    scene.kafka.create_topic(&ended, 1);
+    // Of the second one nothing is left to be read.
+    for (topic, count) in [(&topic, 30), (&ended, 21)] {
+        for _ in 0..count {
+            scene.producer.produce_raw(topic, Some(b"not Avro"));
+        }
     }
     let settings = scene
         .settings()
-        .with("VALVE_TOPICS", &format!("{topic},{other}"))
+        .with("VALVE_TOPICS", &format!("{topic},{other},{ended}"))
         .with("VALVE_DEADLETTER__MAX_PER_MINUTE", "20");
     let valve = Valve::run(&settings);
     let said = valve.wait_unready("dead_letter_limit");
-    assert!(said.contains(&topic) && said.contains("deadletter.max_per_minute"), "{said}");
-    wait_until("what was taken to be committed", || scene.kafka.committed(&scene.name, &topic) == [21]);
+    assert!(said.contains(&scene.name) && said.contains("deadletter.max_per_minute"), "{said}");
+    wait_until("what was taken to be committed", || {
+        [&topic, &ended].iter().all(|topic| scene.kafka.committed(&scene.name, topic) == [21])
+    });
     let good = scene.produce(&orders(&other, 0..5, 1));
     scene.kafka.wait_committed(&scene.name, &other);
-    assert_eq!(scene.kafka.ends(&scene.dead_letter_topic), [21]);
+    assert_eq!(scene.kafka.ends(&scene.dead_letter_topic), [42]);
 
     scene.wait_committed();
     valve.wait_ready();
     valve.stop();
-    assert_eq!(scene.kafka.ends(&scene.dead_letter_topic), [30]);
+    assert_eq!(scene.kafka.ends(&scene.dead_letter_topic), [51]);
     scene.assert_stored(&good);
 }
 

@@ -91,3 +91,13 @@ impl Event {
 pub(crate) fn orders(topic: &str, ids: std::ops::Range<i64>, partitions: i64) -> Vec<Event> {
     ids.map(|id| Event::order(topic, 1, id, SEVEN + id * 60_000).in_partition(id % partitions)).collect()
 }
+
+/// Bytes that are no event and that no codec makes fewer.
+pub(crate) fn incompressible(count: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0] | 2
+    });
+    bytes.take(count).collect()
+}
