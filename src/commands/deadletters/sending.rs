@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::plain;
 use crate::clock::{Clock as _, SystemClock};
-use crate::dead_letter::envelope::Envelope;
+use crate::dead_letter::envelope::{Base64, Envelope};
 use crate::dead_letter::original::{Originals, Unreadable};
 use crate::dead_letter::producer::resender::{Picked, Resender, Unsent};
 
@@ -22,8 +22,7 @@ const NAMED: usize = 20;
 pub(super) struct Sending<'a> {
     resender: Resender,
     originals: &'a Originals,
-    pending: Vec<Picked>,
-    bytes: usize,
+    pending: Pending,
     sent: usize,
     refused: Vec<String>,
     refused_more: usize,
@@ -36,8 +35,7 @@ impl<'a> Sending<'a> {
         Self {
             resender,
             originals,
-            pending: Vec::new(),
-            bytes: 0,
+            pending: Pending::default(),
             sent: 0,
             refused: Vec::new(),
             refused_more: 0,
@@ -62,12 +60,8 @@ impl<'a> Sending<'a> {
             }
             Err(unasked) => return Err(Unsent::Broken(unasked.to_string())),
         }
-        self.bytes += letter.message.as_ref().map_or(0, |value| value.0.len());
         self.pending.push(Picked { letter, partition });
-        if self.pending.len() >= LETTERS_AT_ONCE || self.bytes >= BYTES_AT_ONCE {
-            self.send_pending()?;
-        }
-        Ok(())
+        if self.pending.is_enough() { self.send_pending() } else { Ok(()) }
     }
 
     /// Sends what is pending.
@@ -75,9 +69,8 @@ impl<'a> Sending<'a> {
     /// # Errors
     /// As [`Sending::take`].
     pub(super) fn send_pending(&mut self) -> Result<(), Unsent> {
-        let letters = std::mem::take(&mut self.pending);
-        self.bytes = 0;
-        self.send(&letters)
+        let pending = std::mem::take(&mut self.pending);
+        self.send(&pending.letters)
     }
 
     /// Sends all that their topics take: where one is refused, by halves.
@@ -128,6 +121,31 @@ impl<'a> Sending<'a> {
     }
 }
 
+/// Letters that go out in the next transaction.
+#[derive(Debug, Default)]
+struct Pending {
+    letters: Vec<Picked>,
+    bytes: usize,
+}
+
+impl Pending {
+    fn push(&mut self, picked: Picked) {
+        self.bytes += size_of_record(&picked.letter);
+        self.letters.push(picked);
+    }
+
+    fn is_enough(&self) -> bool {
+        self.letters.len() >= LETTERS_AT_ONCE || self.bytes >= BYTES_AT_ONCE
+    }
+}
+
+/// The bytes of the letter's record. Its key and headers may be as large as its value.
+fn size_of_record(letter: &Envelope) -> usize {
+    let len = |bytes: &Option<Base64>| bytes.as_ref().map_or(0, |bytes| bytes.0.len());
+    let headers = letter.headers.iter().map(|header| header.name.len() + len(&header.value));
+    len(&letter.key) + len(&letter.message) + headers.sum::<usize>()
+}
+
 /// How far it is, on standard error: a bar on a terminal, a line now and then elsewhere.
 struct Progress {
     all: usize,
@@ -165,5 +183,40 @@ impl Progress {
         if self.terminal && self.shown.is_some() {
             drop(writeln!(std::io::stderr()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letter::envelope::{Header, letter_at};
+    use crate::types::UnixMillis;
+
+    #[test]
+    fn given_letters_that_are_large_in_any_part_then_no_more_are_kept_than_go_out_at_once() {
+        let large = || Some(Base64(vec![7; BYTES_AT_ONCE / 4].into()));
+        let small = Envelope::new(&letter_at(0), "archive", UnixMillis(0));
+        let header = Header { name: "trace".to_owned(), value: large() };
+        for letter in [
+            Envelope { key: large(), ..small.clone() },
+            Envelope { message: large(), ..small.clone() },
+            Envelope { headers: vec![header], message: None, ..small.clone() },
+        ] {
+            let mut pending = Pending::default();
+            while !pending.is_enough() {
+                pending.push(Picked { letter: letter.clone(), partition: 0 });
+            }
+            assert_eq!(pending.letters.len(), 4);
+        }
+    }
+
+    #[test]
+    fn given_small_letters_then_they_go_out_by_count() {
+        let mut pending = Pending::default();
+        while !pending.is_enough() {
+            let letter = Envelope::new(&letter_at(0), "archive", UnixMillis(0));
+            pending.push(Picked { letter, partition: 0 });
+        }
+        assert_eq!(pending.letters.len(), LETTERS_AT_ONCE);
     }
 }
