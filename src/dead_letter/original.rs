@@ -96,6 +96,9 @@ impl Originals {
     /// When it can't be read, or isn't there any more.
     pub async fn put_back(&self, letter: &mut Envelope) -> Result<(), Unreadable> {
         let Some(place) = letter.original.take() else { return Ok(()) };
+        if !is_original(&place.key) {
+            return Err(Unreadable::Gone(place, "no original has such a key".to_owned()));
+        }
         let file = match self.sink.read(&place.key, 0..place.bytes).await {
             Ok(Some(file)) => file,
             Ok(None) => return Err(Unreadable::Gone(place, format!("nothing is there in {}", self.place))),
@@ -107,6 +110,16 @@ impl Originals {
         letter.message = original.value.map(Base64);
         Ok(())
     }
+}
+
+/// Whether [`Originals::store`] may have made this key, perhaps under another prefix. Whoever may write to the dead-letter topic
+/// can name any, and nothing else of the sink is theirs to read.
+fn is_original(key: &str) -> bool {
+    let mut names = key.rsplit('/');
+    let is_file = names.next().is_some_and(|file| file.ends_with(".avro"));
+    let _topic = names.next();
+    let is_in_folder = names.next() == Some(FOLDER);
+    is_file && is_in_folder && key.split('/').all(|name| !matches!(name, "" | "." | ".."))
 }
 
 /// The row: its large parts are shared, not copied.
@@ -242,16 +255,45 @@ mod tests {
     #[test]
     fn given_an_original_that_is_gone_or_something_else_then_it_is_told_where_it_was() {
         let originals = originals("");
-        let place = Elsewhere { place: "s3://old".to_owned(), key: "gone".to_owned(), bytes: 9 };
+        let key = format!("{FOLDER}/orders/gone.avro");
+        let place = Elsewhere { place: "s3://old".to_owned(), key, bytes: 9 };
         let mut letter = Envelope::new(&letter_at(17), "archive", UnixMillis(0));
         letter.original = Some(place);
         let error = now(originals.put_back(&mut letter)).expect_err("gone");
-        assert!(error.to_string().contains("s3://old/gone: nothing is there in /data"), "{error}");
+        assert!(
+            error.to_string().contains("s3://old/_dead_letters/orders/gone.avro: nothing is there in /data"),
+            "{error}"
+        );
         for file in [&b""[..], b"Obj\x01", b"plain text"] {
             assert!(Original::from_file(file).is_err());
         }
         let (_, other) = one_row(r#""null""#, [0; 16], Vec::new());
         assert!(Original::from_file(&other.pieces().concat()).is_err());
+    }
+
+    #[test]
+    fn given_a_letter_that_names_another_file_of_the_sink_then_that_isnt_read() {
+        for key in [
+            "tank/orders/year=2026/orders_1-messages_x.avro",
+            "_dead_letters/orders/../orders/x.avro",
+            "../_dead_letters/orders/x.avro",
+            "/_dead_letters/orders/x.avro",
+            "_dead_letters//x.avro",
+            "_dead_letters/x.avro",
+            "_dead_letters/orders/x",
+            "",
+        ] {
+            let sink = MemorySink::default();
+            let (_, file) = one_row(SCHEMA, [0; 16], row(&letter_at(17)));
+            let bytes = file.len();
+            sink.put_foreign(key, file);
+            let config = SinkConfig::Local { path: "/data".into(), prefix: String::new() };
+            let originals = Originals::new(Arc::new(sink), &config);
+            let place = Elsewhere { place: "/data".to_owned(), key: key.to_owned(), bytes };
+            let mut letter = Envelope::pointing(&letter_at(17), "archive", UnixMillis(0), place);
+            let error = now(originals.put_back(&mut letter)).expect_err("another's");
+            assert!(matches!(error, Unreadable::Gone(..)), "{error}");
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::event::orders;
+use crate::event::{incompressible, orders};
 use crate::patience::{wait_for, wait_until};
 use crate::producer::Produced;
 use crate::registry_proxy::{Mode, RegistryProxy};
@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_record_that_keeps_failing_then_its_letters_count_that_and_a_replay_leaves_it_alone,
     given_two_replays_at_once_then_the_second_ends_the_first_and_each_record_is_sent_once,
     given_letters_whose_topic_is_gone_or_isnt_read_then_the_others_are_sent_and_they_are_named,
+    given_a_letter_whose_original_is_gone_then_the_rest_of_it_is_shown_and_a_replay_names_it_and_sends_the_others,
     given_that_valve_reads_what_isnt_committed_then_nothing_is_replayed,
 ];
 
@@ -167,6 +168,31 @@ fn given_letters_whose_topic_is_gone_or_isnt_read_then_the_others_are_sent_and_t
     valve.stop();
     let (_, listed) = run(&settings, &["deadletters", "list", "--min-attempts", "2", "--json"]);
     assert_eq!(listed.lines().count(), 3, "{listed}");
+}
+
+fn given_a_letter_whose_original_is_gone_then_the_rest_of_it_is_shown_and_a_replay_names_it_and_sends_the_others(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    scene.kafka.limit_messages(&scene.dead_letter_topic, 2_000);
+    scene.producer.produce_raw(&topic, Some(&incompressible(5_000)));
+    scene.producer.produce_raw(&topic, Some(b"not Avro"));
+    let settings = scene.settings();
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+    let key = scene.originals().remove(0).key;
+    scene.delete(&key);
+
+    let letters = scene.kafka.values(&scene.dead_letter_topic);
+    let at = letters.iter().position(|letter| letter["offset"] == 0).unwrap();
+    let (code, shown) = run(&settings, &["deadletters", "show", &format!("0/{at}")]);
+    assert!(code == 0 && shown.contains(&format!("{key}, lost: nothing is there")), "{shown}");
+    assert!(shown.contains(&format!("{topic}[0] at offset 0")), "{shown}");
+    let (code, said) = run(&settings, &["deadletters", "replay"]);
+    assert!(code == 1 && said.contains("Sent 1 record again.") && said.contains(&key), "{said}");
+    assert!(said.contains("[0] at offset 0: ") && !said.contains("at offset 1"), "{said}");
 }
 
 fn given_that_valve_reads_what_isnt_committed_then_nothing_is_replayed(stack: &Stack) {

@@ -14,7 +14,7 @@ use crate::avro::wire;
 use crate::cli::DeadlettersShowArgs;
 use crate::config::Config;
 use crate::dead_letter::envelope::Envelope;
-use crate::dead_letter::original::Elsewhere;
+use crate::dead_letter::original::{Elsewhere, Unreadable};
 use crate::dead_letter::replayed::rfc3339;
 use crate::registry::confluent::Confluent;
 use crate::registry::{Answer, SchemaSource as _};
@@ -48,30 +48,45 @@ pub(super) async fn show(args: DeadlettersShowArgs) -> Result<String, Failure> {
     if args.json {
         return Ok(format!("{}\n", escaped(&String::from_utf8_lossy(&value))));
     }
-    let elsewhere = letter.original.clone();
-    if elsewhere.is_some() {
-        originals(&config)
-            .await?
-            .put_back(&mut letter)
-            .await
-            .map_err(|error| Failure::Failed(error.to_string()))?;
-    }
+    let original = put_back(&config, &mut letter).await?;
     let decoded = match letter.message.as_ref() {
         Some(message) => Some(decode(&config, &message.0).await),
         None => None,
     };
-    Ok(as_text(&letter, elsewhere, decoded))
+    Ok(as_text(&letter, &original, decoded))
 }
 
-fn as_text(
-    letter: &Envelope,
-    elsewhere: Option<Elsewhere>,
-    decoded: Option<Result<String, String>>,
-) -> String {
-    let size = letter
-        .message
-        .as_ref()
-        .map_or_else(|| "none".to_owned(), |message| format!("{} bytes", message.0.len()));
+/// Where the original of a letter is.
+#[derive(Debug)]
+enum Original {
+    InTheLetter,
+    /// In the sink, and from there put into the letter.
+    At(Elsewhere),
+    /// Nowhere any more, for this reason.
+    Lost(Elsewhere, String),
+}
+
+/// Fetches the original of a large letter. When that is lost, all else is known of it.
+async fn put_back(config: &Config, letter: &mut Envelope) -> Result<Original, Failure> {
+    let Some(elsewhere) = letter.original.clone() else { return Ok(Original::InTheLetter) };
+    match originals(config).await?.put_back(letter).await {
+        Ok(()) => Ok(Original::At(elsewhere)),
+        Err(Unreadable::Gone(at, why)) => Ok(Original::Lost(at, why)),
+        Err(unasked) => Err(Failure::Unasked(unasked.to_string())),
+    }
+}
+
+fn as_text(letter: &Envelope, original: &Original, decoded: Option<Result<String, String>>) -> String {
+    let size = match (original, &letter.message) {
+        (Original::Lost(..), _) => "lost".to_owned(),
+        (_, None) => "none".to_owned(),
+        (_, Some(message)) => format!("{} bytes", message.0.len()),
+    };
+    let place = match original {
+        Original::InTheLetter => "in the letter".to_owned(),
+        Original::At(place) => place.to_string(),
+        Original::Lost(place, why) => format!("{place}, lost: {why}"),
+    };
     let written = letter.timestamp.map_or_else(|| "-".to_owned(), rfc3339);
     let lines = [
         ("reason", plain(&letter.reason)),
@@ -91,7 +106,7 @@ fn as_text(
         ("schema id", letter.schema_id.map_or_else(|| "-".to_owned(), |id| id.to_string())),
         ("id", plain(&letter.id)),
         ("key", letter.key.as_ref().map_or_else(|| "-".to_owned(), |key| text_or_hex(&key.0))),
-        ("original", elsewhere.map_or_else(|| "in the letter".to_owned(), |at| plain(&at.to_string()))),
+        ("original", plain(&place)),
         ("value", size),
     ];
     let mut text = String::new();
@@ -105,7 +120,7 @@ fn as_text(
     match (decoded, &letter.message) {
         (Some(Ok(decoded)), _) => text.push_str(&format!("\n{decoded}\n")),
         (Some(Err(why)), Some(message)) => {
-            text.push_str(&format!("\nNot decoded: {}\n\n{}", plain(&why), hex_dump(&message.0)));
+            text.push_str(&format!("\nNot decoded: {}\n\n{}", plain(&why), hex_dump(&message.0, original)));
         }
         _ => {}
     }
@@ -159,7 +174,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Offset, 16 bytes, and what of them is printable.
-fn hex_dump(bytes: &[u8]) -> String {
+fn hex_dump(bytes: &[u8], original: &Original) -> String {
     let mut text = String::new();
     for (line, chunk) in bytes[..bytes.len().min(MAX_BYTES)].chunks(16).enumerate() {
         let digits: Vec<_> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -168,7 +183,42 @@ fn hex_dump(bytes: &[u8]) -> String {
         text.push_str(&format!("{:08x}  {:<47}  {printable}\n", line * 16, digits.join(" ")));
     }
     if bytes.len() > MAX_BYTES {
-        text.push_str(&format!("… {} more bytes; --json has them all\n", bytes.len() - MAX_BYTES));
+        let all = if matches!(original, Original::InTheLetter) { "--json" } else { "the original" };
+        text.push_str(&format!("… {} more bytes; {all} has them all\n", bytes.len() - MAX_BYTES));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letter::envelope::letter_at;
+    use crate::types::UnixMillis;
+
+    fn place() -> Elsewhere {
+        Elsewhere { place: "s3://tank".to_owned(), key: "_dead_letters/a.avro".to_owned(), bytes: 9 }
+    }
+
+    #[test]
+    fn given_a_letter_whose_original_is_lost_then_all_else_is_shown_and_that_it_is() {
+        let letter = Envelope::pointing(&letter_at(17), "archive", UnixMillis(0), place());
+        let lost = Original::Lost(place(), "nothing is there".to_owned());
+        let text = as_text(&letter, &lost, None);
+        for line in [
+            "from             orders[3] at offset 17\n",
+            "original         s3://tank/_dead_letters/a.avro, lost: nothing is there\n",
+            "value            lost\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+
+    #[test]
+    fn given_more_bytes_than_are_shown_then_it_is_said_where_they_are() {
+        let bytes = [7; MAX_BYTES + 1];
+        assert!(hex_dump(&bytes, &Original::InTheLetter).ends_with("1 more bytes; --json has them all\n"));
+        assert!(
+            hex_dump(&bytes, &Original::At(place())).ends_with("1 more bytes; the original has them all\n")
+        );
+    }
 }
