@@ -69,7 +69,7 @@ impl Resender {
     /// When a property is wrong or the brokers don't allow it.
     pub(crate) fn open(config: &Config) -> Result<Self, Unsent> {
         let made: Result<BaseProducer<Deliveries>, _> =
-            transactional(config).create_with_context(Deliveries::default());
+            transactional(config).create_with_context(Deliveries::new(config.dead_letter_topic()));
         let producer = made.map_err(|error| Unsent::Broken(reason(&error)))?;
         let this = Self {
             producer,
@@ -173,7 +173,8 @@ impl Resender {
                 }
                 Err((error, _)) => {
                     let why = format!("topic {topic}: {}", reason(&error));
-                    return Err(if is_final(&error) { Unsent::Refused(why) } else { self.broken(&why) });
+                    let refused = refuses_record(topic, &self.letters_topic, &error);
+                    return Err(if refused { Unsent::Refused(why) } else { self.broken(&why) });
                 }
             }
         }
@@ -262,6 +263,12 @@ fn transactional(config: &Config) -> ClientConfig {
     properties
 }
 
+/// Whether `topic` has refused one letter's record, and would again. That the dead-letter topic takes no marks is none of a
+/// letter's fault, but for one whose identity is too long.
+fn refuses_record(topic: &str, letters_topic: &str, error: &KafkaError) -> bool {
+    if topic == letters_topic { is_too_large(error) } else { is_final(error) }
+}
+
 /// Whether the same message would be refused again.
 fn is_final(error: &KafkaError) -> bool {
     let of_its_topic = matches!(
@@ -294,8 +301,9 @@ fn record_headers(letter: &Envelope, valve: &str) -> OwnedHeaders {
 }
 
 /// What the client says of its messages and connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Deliveries {
+    letters_topic: String,
     /// The first message that wasn't delivered, and whether it would be refused again.
     failure: Mutex<Option<(String, bool)>>,
     last_error: Mutex<Option<String>>,
@@ -304,6 +312,15 @@ struct Deliveries {
 }
 
 impl Deliveries {
+    fn new(letters_topic: String) -> Self {
+        Self {
+            letters_topic,
+            failure: Mutex::default(),
+            last_error: Mutex::default(),
+            aborted: AtomicBool::new(false),
+        }
+    }
+
     fn failure(&self) -> Option<(String, bool)> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -347,7 +364,23 @@ impl ProducerContext for Deliveries {
         let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(|| {
             let why = format!("topic {}[{}]: {}", message.topic(), message.partition(), reason(error));
-            (why, is_final(error))
+            (why, refuses_record(message.topic(), &self.letters_topic, error))
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_dead_letter_topic_that_denies_marks_then_it_isnt_the_letters_that_are_refused() {
+        let letters = "_dead_letter_queue_archive";
+        let denied = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
+        assert!(refuses_record("orders", letters, &denied) && !refuses_record(letters, letters, &denied));
+        let too_large = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+        assert!(
+            refuses_record("orders", letters, &too_large) && refuses_record(letters, letters, &too_large)
+        );
     }
 }
