@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::DateTime;
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::envelope::Envelope;
 use crate::types::{Offset, SchemaId, UnixMillis};
@@ -45,14 +46,14 @@ impl Filter {
     }
 }
 
-/// Tells letters from repetitions of them: each is sent at least once.
+/// Tells letters from repetitions of them: each is sent at least once. By a hash of the identity: there may be millions.
 #[derive(Debug, Default)]
-pub struct Seen(HashSet<String>);
+pub struct Seen(HashSet<u128>);
 
 impl Seen {
     /// Whether `letter` wasn't seen before.
     pub fn is_new(&mut self, letter: &Envelope) -> bool {
-        self.0.insert(letter.identity())
+        self.0.insert(xxh3_128(letter.identity().as_bytes()))
     }
 }
 
