@@ -160,7 +160,7 @@ pub struct DeadLettersUnavailable(pub String);
 /// Where dead letters are kept.
 #[async_trait]
 pub trait DeadLetters: fmt::Debug + Send + Sync {
-    /// Stores `letters`, in order, as dead-lettered at `processed_at`. One try, bounded in time; it succeeds only
+    /// Stores `letters`, in order but for large ones, as dead-lettered at `processed_at`. One try, bounded in time; it succeeds only
     /// when every letter is acknowledged, and otherwise any of them may be there. Repeating it is right, and the
     /// caller's business.
     ///

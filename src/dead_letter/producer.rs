@@ -8,7 +8,7 @@
 //! runtime's blocking threads.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub struct KafkaDeadLetters {
     producer: Mutex<Option<Arc<Deliveries>>>,
     last_error: LastError,
     topic_is_there: AtomicBool,
+    /// Letters of this size, in bytes, are probably too large for the topic.
+    large: AtomicUsize,
 }
 
 /// The client can't be made: one of its properties is wrong. An error of the configuration.
@@ -94,6 +96,7 @@ impl KafkaDeadLetters {
             producer: Mutex::default(),
             last_error: LastError::default(),
             topic_is_there: AtomicBool::new(false),
+            large: AtomicUsize::new(MAX_IN_FLIGHT),
         })
     }
 
@@ -156,9 +159,12 @@ impl KafkaDeadLetters {
         processed_at: UnixMillis,
     ) -> Result<(), DeadLettersUnavailable> {
         // What was refused may have been the batch of messages that it was in.
+        let size = letter.size();
         if self.send(producer, letter, processed_at).await? {
+            self.large.fetch_max(size + 1, Ordering::Relaxed);
             return Ok(());
         }
+        self.large.fetch_min(size, Ordering::Relaxed);
         let id = id(&self.valve, &letter.source, letter.offset, letter.attempts.count);
         let stored = self.originals.store(letter, id).await;
         let original = stored.map_err(|error| {
@@ -211,8 +217,15 @@ impl DeadLetters for KafkaDeadLetters {
         let producer = self.producer()?;
         self.ensure_topic(&producer).await?;
         for group in groups(letters) {
-            let sent = join_all(group.iter().map(|letter| self.send(&producer, letter, processed_at))).await;
-            for (letter, sent) in group.iter().zip(sent) {
+            // Large ones first: while the store doesn't take their originals, the others would be sent at each try.
+            let large = self.large.load(Ordering::Relaxed);
+            let (large, others): (Vec<_>, Vec<_>) = group.iter().partition(|letter| letter.size() >= large);
+            for letter in large {
+                self.send_large(&producer, letter, processed_at).await?;
+            }
+            let sent = others.iter().map(|letter| self.send(&producer, letter, processed_at));
+            let sent = join_all(sent).await;
+            for (letter, sent) in others.into_iter().zip(sent) {
                 if !sent? {
                     self.send_large(&producer, letter, processed_at).await?;
                 }

@@ -7,7 +7,7 @@ use rdkafka::Offset as Position;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys::RDKafkaApiKey;
 use rdkafka_sys::types::RDKafkaRespErr;
@@ -15,6 +15,7 @@ use rdkafka_sys::types::RDKafkaRespErr;
 use super::*;
 use crate::config::{Secret, SinkConfig};
 use crate::dead_letter::envelope::letter_at;
+use crate::sink::fault::{Fault, Faulty};
 use crate::sink::memory::MemorySink;
 
 type Broker = MockCluster<'static, DefaultProducerContext>;
@@ -62,6 +63,13 @@ fn read<T>(broker: &Broker, count: usize, take: impl Fn(&BorrowedMessage<'_>) ->
         }
     }
     panic!("{} of {count} messages", taken.len());
+}
+
+/// How many messages the dead-letter topic has.
+fn broker_end(broker: &Broker) -> i64 {
+    let config = producer_config(&kafka(&broker.bootstrap_servers(), &[]));
+    let producer: BaseProducer = config.create().expect("a client");
+    producer.client().fetch_watermarks(TOPIC, 0, TOPIC_TIMEOUT).expect("watermarks").1
 }
 
 fn envelope(message: &BorrowedMessage<'_>) -> Envelope {
@@ -117,6 +125,30 @@ async fn given_a_letter_that_is_too_large_to_be_copied_about_then_it_says_where_
         store.originals.put_back(&mut envelope).await.expect("it is there");
         assert_eq!(envelope, Envelope::new(&letters[letter], "archive", NOW));
     }
+}
+
+#[tokio::test]
+async fn given_a_store_that_is_away_then_only_large_letters_are_tried_again_and_again() {
+    let broker = MockCluster::new(1).expect("a mock broker");
+    broker.create_topic(TOPIC, 1, 1).expect("a topic");
+    let kafka = kafka(&broker.bootstrap_servers(), &[("message.max.bytes", "2000")]);
+    let away = Faulty::planned(Arc::new(MemorySink::default()), (1..=5).map(|call| (call, Fault::Refused)));
+    let config = SinkConfig::Local { path: "/data".into(), prefix: String::new() };
+    let originals = Originals::new(Arc::new(away), &config);
+    let store = KafkaDeadLetters::new("archive", TOPIC.to_owned(), &kafka, originals, DELIVERY_TIMEOUT);
+    let store = store.expect("a producer");
+    let large = DeadLetter { value: Some(vec![7; 9_000].into()), ..letter_at(1) };
+    let letters = [letter_at(0), large, letter_at(2)];
+    for _ in 0..5 {
+        let error = store.store(&letters, NOW).await.expect_err("no original");
+        assert!(error.0.contains("the original of the dead letter of orders[3] at offset 1"), "{error}");
+    }
+    store.store(&letters, NOW).await.expect("stored");
+
+    let mut offsets = read(&broker, 5, |message| envelope(message).offset.0);
+    offsets.sort_unstable();
+    assert_eq!(offsets, [0, 0, 1, 2, 2], "once before anything was known of the topic");
+    assert_eq!(broker_end(&broker), 5);
 }
 
 #[tokio::test]
