@@ -1,5 +1,6 @@
 //! How many clients the HTTP server listens to, and for how long: what one of them can hold in memory, and so all.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -10,10 +11,11 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Sleep;
 
-/// How many connections are open at once; others wait in the system's queue.
+/// How many connections are open at once. Where there is one more, the oldest ends: whoever asks whether the process lives
+/// mustn't wait behind those who ask nothing.
 pub(super) const AT_ONCE: usize = 64;
 
 /// How long a connection lasts, whatever its client does: so long may a slow one take a place. Browsers connect again.
@@ -24,11 +26,13 @@ pub(super) const LASTS: Duration = Duration::from_secs(30);
 pub(super) struct Connections {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    /// Each ends its connection when it is dropped; the oldest first.
+    open: VecDeque<oneshot::Sender<()>>,
 }
 
 impl Connections {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { listener, places: Arc::new(Semaphore::new(AT_ONCE)), open: VecDeque::new() }
     }
 }
 
@@ -37,10 +41,17 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        self.open.retain(|connection| !connection.is_closed());
+        while self.open.len() >= AT_ONCE {
+            self.open.pop_front();
+        }
         // Nobody closes it.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Connection { stream, over: Box::pin(tokio::time::sleep(LASTS)), _place: place }, address)
+        let (end, ended) = oneshot::channel();
+        self.open.push_back(end);
+        let over = Box::pin(tokio::time::sleep(LASTS));
+        (Connection { stream, over, ended, _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -48,20 +59,21 @@ impl Listener for Connections {
     }
 }
 
-/// A client's connection; it fails when its time is over.
+/// A client's connection; it fails when its time is over, or another needs its place.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     over: Pin<Box<Sleep>>,
+    ended: oneshot::Receiver<()>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.over.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        if self.over.as_mut().poll(context).is_ready() || Pin::new(&mut self.ended).poll(context).is_ready() {
+            return Err(io::ErrorKind::TimedOut.into());
         }
+        Ok(())
     }
 }
 
@@ -108,7 +120,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn given_as_many_connections_as_may_be_when_one_ends_then_the_next_is_taken() {
+    async fn given_as_many_connections_as_may_be_when_one_more_comes_then_the_oldest_ends_and_it_is_taken() {
+        let (mut connections, address) = listening().await;
+        let (mut clients, mut taken) = (Vec::new(), Vec::new());
+        for _ in 0..AT_ONCE {
+            clients.push(TcpStream::connect(address).await.unwrap());
+            let mut connection = connections.accept().await.0;
+            taken.push(tokio::spawn(async move { connection.read_u8().await }));
+        }
+        for oldest in 0..3 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+            let one_more = tokio::time::timeout(Duration::from_secs(20), connections.accept()).await;
+            let mut connection = one_more.expect("it is taken").0;
+            taken.push(tokio::spawn(async move { connection.read_u8().await }));
+            let ended = tokio::time::timeout(Duration::from_secs(20), &mut taken[oldest]).await;
+            let ended = ended.expect("it ends").unwrap();
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        assert!(taken[3..].iter().all(|connection| !connection.is_finished()));
+    }
+
+    #[tokio::test]
+    async fn given_a_connection_that_isnt_gone_yet_then_the_next_waits_for_its_place() {
         let (mut connections, address) = listening().await;
         let (mut clients, mut taken) = (Vec::new(), Vec::new());
         for _ in 0..AT_ONCE {
@@ -116,10 +149,10 @@ mod tests {
             taken.push(connections.accept().await.0);
         }
         clients.push(TcpStream::connect(address).await.unwrap());
-        let moment = Duration::from_millis(100);
-        assert!(tokio::time::timeout(moment, connections.accept()).await.is_err());
-        taken.pop();
-        assert!(tokio::time::timeout(Duration::from_secs(30), connections.accept()).await.is_ok());
+        let mut next = std::pin::pin!(connections.accept());
+        assert!(tokio::time::timeout(Duration::from_millis(100), &mut next).await.is_err());
+        taken.remove(0);
+        assert!(tokio::time::timeout(Duration::from_secs(20), next).await.is_ok());
     }
 
     #[tokio::test]

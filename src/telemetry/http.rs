@@ -177,7 +177,10 @@ fn verdict(reasons: &[String]) -> (StatusCode, String) {
 mod tests {
     use std::sync::Arc;
 
+    use tokio::net::TcpStream;
+
     use super::*;
+    use crate::telemetry::connections::{AT_ONCE, LASTS};
     use crate::telemetry::status::{Durable, LaneStatus};
     use crate::telemetry::test_clock::TestClock;
     use crate::telemetry::troubles::Dependency;
@@ -287,6 +290,17 @@ mod tests {
         running.stalls.store(vec![stall(true)]);
         assert_eq!(running.get("/readyz").await, (503, line.to_owned()));
         assert_eq!(running.get("/livez").await, (503, line.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn given_clients_in_all_places_that_ask_nothing_then_livez_answers_long_before_they_end() {
+        let running = Running::start().await;
+        let mut clients = Vec::new();
+        for _ in 0..2 * AT_ONCE {
+            clients.push(TcpStream::connect(running.address).await.unwrap());
+        }
+        let asked = tokio::time::timeout(LASTS / 3, running.get("/livez")).await;
+        assert_eq!(asked.expect("an answer"), ok());
     }
 
     #[tokio::test]
