@@ -10,6 +10,7 @@ use figment::{Figment, Profile, Provider as _};
 use super::error::{ConfigError, Problem, nearest};
 use super::layers::{DEFAULTS, variable_of};
 use super::references::References;
+use super::secret::without_credentials;
 use super::settings::{PROPERTIES, SETTINGS, find, is_secret};
 use super::value;
 
@@ -158,11 +159,16 @@ impl Checker {
     }
 
     fn require(&mut self, name: &str) -> Option<()> {
-        if self.settings.get(name).is_some_and(|given| !given.written.is_empty()) {
+        let given = self.settings.get(name).filter(|given| !given.written.is_empty());
+        // What can't be looked up is an error already.
+        if given.is_some_and(|given| !given.form.is_empty())
+            || self.errors.iter().any(|error| error.setting == name)
+        {
             return Some(());
         }
         let meaning = find(name).map_or("", |setting| setting.meaning);
-        let sentence = format!("it is required: {meaning}");
+        let why = if given.is_some() { ", and what it refers to is empty" } else { "" };
+        let sentence = format!("it is required: {meaning}{why}");
         self.refuse(
             name,
             Problem::with_hint(sentence, format!("in the environment, set {}", variable_of(name))),
@@ -184,11 +190,9 @@ impl Checker {
     /// Notes that `name` is wrong.
     pub(super) fn refuse(&mut self, name: &str, problem: Problem) {
         let given = self.settings.get(name);
-        // `@` has a meaning in `timestamp`; anywhere else, a password may stand before it.
-        let may_hold_credentials = name != "timestamp";
         let value = given.map(|given| match is_secret(name) {
             true => "(hidden)".to_owned(),
-            false => given.written.shown(may_hold_credentials),
+            false => given.written.shown(name),
         });
         self.errors.push(ConfigError {
             setting: name.to_owned(),
@@ -235,12 +239,9 @@ impl Form {
         matches!(self, Self::Text(text) if text.is_empty())
     }
 
-    /// What an error shows of it: quoted, bounded, and if need be without the credentials that a URL may hold.
-    fn shown(&self, may_hold_credentials: bool) -> String {
-        let shown = |text: &str| match text.rsplit_once('@') {
-            Some((_, after)) if may_hold_credentials => format!("…@{after}"),
-            _ => text.to_owned(),
-        };
+    /// What an error shows of it as the value of `name`: quoted, bounded, and without the credentials that a URL may hold.
+    fn shown(&self, name: &str) -> String {
+        let shown = |text: &str| without_credentials(name, text);
         let quoted = match self {
             Self::Text(text) => format!("{:?}", shown(text)),
             Self::List(items) => format!("{:?}", items.iter().map(|item| shown(item)).collect::<Vec<_>>()),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::check::Form;
 use super::error::nearest;
 use super::layers::{Layer, variable_of};
+use super::secret::without_credentials;
 use super::settings::{PROPERTIES, Preset, SETTINGS, Setting, find, is_secret};
 
 /// One setting as it takes effect.
@@ -66,19 +67,11 @@ fn one(layers: &[Layer], name: String) -> Effective {
 }
 
 fn shown(name: &str, form: Form) -> Option<Shown> {
-    let plain = |text: String| without_credentials(name, text);
-    match form {
+    let plain = |text: &String| without_credentials(name, text);
+    match &form {
         Form::Text(text) => Some(Shown::Text(plain(text))),
-        Form::List(items) => Some(Shown::List(items.into_iter().map(plain).collect())),
+        Form::List(items) => Some(Shown::List(items.iter().map(plain).collect())),
         Form::Neither(_) => None,
-    }
-}
-
-/// A URL may hold a user and a password before its `@`; in `timestamp` that has a meaning.
-fn without_credentials(name: &str, text: String) -> String {
-    match text.rsplit_once('@') {
-        Some((_, after)) if name != "timestamp" => format!("…@{after}"),
-        _ => text,
     }
 }
 

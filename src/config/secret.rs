@@ -24,3 +24,16 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(…)")
     }
 }
+
+/// The value of the setting `name`, which is no secret, without what may be one all the same: what stands before a URL's `@`,
+/// and its query. In `timestamp`, an `@` has a meaning.
+pub(super) fn without_credentials(name: &str, text: &str) -> String {
+    if name == "timestamp" {
+        return text.to_owned();
+    }
+    let (hidden, rest) = text.rsplit_once('@').map_or(("", text), |(_, after)| ("…@", after));
+    match rest.split_once('?') {
+        Some((before, _)) if text.contains("://") => format!("{hidden}{before}?…"),
+        _ => format!("{hidden}{rest}"),
+    }
+}

@@ -52,6 +52,8 @@ fn given_secrets_then_they_are_shown_nowhere() {
         ("kafka.properties.sasl.password", "'hunter2'"),
         ("registry.url", "'http://u:hunter2@registry'"),
         ("sink.pasword", "'hunter2'"),
+        ("sink.endpoint", "'https://store/?signature=hunter2'"),
+        ("metrics.statsd", "['http://u:hunter2@a', 'http://b?hunter2', 'u:hunter2@c']"),
     ];
     let settings = sources(&over_base(&secrets), &[("VALVE_REGISTRY__TOKEN", "hunter2")]);
     let mut printed =

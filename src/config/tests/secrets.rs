@@ -39,6 +39,8 @@ fn given_secrets_in_wrong_settings_then_errors_hide_them() {
         ("sink.endpoint", "https://u:hunter2@store"),
         ("kafka.bootstrap_servers", "u:hunter2@kafka:9092"),
         ("metrics.statsd", "u:hunter2@agent:1"),
+        ("registry.url", "https://registry?token=hunter2"),
+        ("sink.endpoint", "https://u@store/?signature=hunter2"),
     ];
     for (setting, value) in planted {
         let errors = load_lines(&[(setting, &format!("{value:?}"))]).unwrap_err();

@@ -118,3 +118,17 @@ fn given_values_that_refer_to_others_then_those_are_taken_and_errors_show_what_i
     assert_eq!((missing.len(), missing[0].setting.as_str()), (1, "name"), "{missing:?}");
     assert!(missing[0].problem.contains("\"TEAM\""), "{missing:?}");
 }
+
+#[test]
+fn given_a_reference_to_something_empty_in_a_required_setting_then_it_is_said() {
+    for setting in ["name", "topics", "registry.url", "timestamp", "codec"] {
+        let toml = over_base(&[(setting, "'${env:EMPTY}'")]);
+        let wrong = errors_of(load_text(&toml, &[("EMPTY", "")]));
+        assert_eq!(wrong.len(), 1, "{setting}: {wrong:?}");
+        assert_eq!(
+            (wrong[0].setting.as_str(), wrong[0].value.as_deref()),
+            (setting, Some("\"${env:EMPTY}\""))
+        );
+        assert!(wrong[0].problem.ends_with("and what it refers to is empty"), "{wrong:?}");
+    }
+}
