@@ -16,7 +16,7 @@ use tokio::time::Sleep;
 
 /// How many connections are open at once. Where there is one more, the oldest ends: whoever asks whether the process lives
 /// mustn't wait behind those who ask nothing.
-pub(super) const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 32;
 
 /// How long a connection lasts, whatever its client does: so long may a slow one take a place. Browsers connect again.
 pub(super) const LASTS: Duration = Duration::from_secs(30);

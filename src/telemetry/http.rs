@@ -25,6 +25,9 @@ use super::watchdog::Stalls;
 /// A lane polls every second at the latest (invariant 7); one that hasn't for this long is stuck.
 const POLL_LIMIT: Duration = Duration::from_secs(10);
 
+/// So many reasons are told: there may be one for each partition, and a client that is slow holds its answer in memory.
+const TOLD: usize = 200;
+
 /// What the health of the process is judged by. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -164,12 +167,16 @@ fn routes(health: Health) -> Router {
         .with_state(health)
 }
 
-/// 200 without reasons against it; otherwise 503 with one reason per line.
+/// 200 without reasons against it; otherwise 503 with one reason per line, as far as they are told.
 fn verdict(reasons: &[String]) -> (StatusCode, String) {
     if reasons.is_empty() {
         return (StatusCode::OK, "ok\n".to_owned());
     }
-    let lines = reasons.iter().map(|reason| reason.replace(['\n', '\r'], " ") + "\n").collect();
+    let told = reasons.iter().take(TOLD);
+    let mut lines: String = told.map(|reason| reason.replace(['\n', '\r'], " ") + "\n").collect();
+    if reasons.len() > TOLD {
+        lines.push_str(&format!("and {} more\n", reasons.len() - TOLD));
+    }
     (StatusCode::SERVICE_UNAVAILABLE, lines)
 }
 
@@ -290,6 +297,15 @@ mod tests {
         running.stalls.store(vec![stall(true)]);
         assert_eq!(running.get("/readyz").await, (503, line.to_owned()));
         assert_eq!(running.get("/livez").await, (503, line.to_owned()));
+    }
+
+    #[test]
+    fn given_more_reasons_than_are_told_then_the_answer_says_how_many_there_are() {
+        let reasons = |count| vec!["held orders[3]: other rows are stored".to_owned(); count];
+        assert_eq!(verdict(&reasons(TOLD)).1.lines().count(), TOLD);
+        let (status, told) = verdict(&reasons(10_000));
+        assert_eq!((status, told.lines().count()), (StatusCode::SERVICE_UNAVAILABLE, TOLD + 1));
+        assert_eq!(told.lines().last(), Some("and 9800 more"));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::list::table;
 use super::sending::Sending;
-use super::{Failure, originals, settings};
+use super::{Failure, originals, plain, settings};
 use crate::cli::DeadlettersReplayArgs;
 use crate::config::{Config, Isolation};
 use crate::dead_letter::list::{Filter, Groups, count};
@@ -117,7 +117,7 @@ fn wait_for_transactions(config: &Config) -> Result<(), Failure> {
 
 fn sentence(unsent: Unsent) -> String {
     match unsent {
-        Unsent::Refused(why) | Unsent::Broken(why) => why,
+        Unsent::Refused(why) | Unsent::Broken(why) => plain(&why),
         Unsent::Fenced => "Another replay for this valve has begun, or the brokers gave this one up after a minute of silence. If there \
                            is no other, run it again."
             .to_owned(),

@@ -72,7 +72,7 @@ async fn put_back(config: &Config, letter: &mut Envelope) -> Result<Original, Fa
     match originals(config).await?.put_back(letter).await {
         Ok(()) => Ok(Original::At(elsewhere)),
         Err(Unreadable::Gone(at, why)) => Ok(Original::Lost(at, why)),
-        Err(unasked) => Err(Failure::Unasked(unasked.to_string())),
+        Err(unasked) => Err(Failure::Unasked(plain(&unasked.to_string()))),
     }
 }
 
