@@ -85,13 +85,13 @@ pub(crate) const MAX_IN_FLIGHT: usize = 8 << 20;
 /// The longest `exception`, in bytes: what it quotes may come from anyone.
 const MAX_EXCEPTION: usize = 1_000;
 
-/// `letters` in runs of at most 8 MiB, each of at least one letter.
+/// `letters` in runs that weigh at most 8 MiB, each of at least one letter.
 pub(crate) fn groups(letters: &[DeadLetter]) -> impl Iterator<Item = &[DeadLetter]> {
     let mut rest = letters;
     std::iter::from_fn(move || {
         let mut bytes = 0_usize;
         let fitting = rest.iter().take_while(|letter| {
-            bytes = bytes.saturating_add(letter.size());
+            bytes = bytes.saturating_add(letter.weight());
             bytes <= MAX_IN_FLIGHT
         });
         let count = fitting.count().max(1);
@@ -149,6 +149,18 @@ impl DeadLetter {
             + self.headers.capacity() * size_of::<(String, Option<Bytes>)>()
             + headers
     }
+
+    /// What it counts for on its way, in bytes: its size, and what JSON adds to the names of its headers. (Base64 makes all else a
+    /// third longer.)
+    pub(crate) fn weight(&self) -> usize {
+        let added = |byte: u8| match byte {
+            b'"' | b'\\' => 1,
+            byte if byte.is_ascii_control() => 5,
+            _ => 0,
+        };
+        let names = self.headers.iter().flat_map(|(name, _)| name.bytes());
+        self.size() + names.map(added).sum::<usize>()
+    }
 }
 
 /// The dead-letter topic doesn't take letters: unreachable, denied, missing, or too small for one of them. Wait and
@@ -182,6 +194,7 @@ mod tests {
     use proptest::prelude::*;
     use regex::Regex;
 
+    use super::envelope::{Envelope, letter_at};
     use super::*;
 
     /// A text whose buffer is longer than it is.
@@ -225,6 +238,27 @@ mod tests {
             };
             prop_assert_eq!(letter.size(), expected);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn given_any_letter_then_its_message_is_no_more_than_a_third_longer_than_it_weighs(
+            value in prop::option::of(prop::collection::vec(any::<u8>(), 0..3_000)),
+            names in prop::collection::vec("[\\x01-\\x1f]{0,300}|[\"\\\\]{0,300}|[a-zä]{0,300}", 0..20),
+        ) {
+            let headers = names.into_iter().map(|name| (name, None)).collect();
+            let letter = DeadLetter { value: value.map(Bytes::from), headers, ..letter_at(7) };
+            let message = Envelope::new(&letter, "archive", UnixMillis(0)).to_json();
+            let (fields, weight) = (1_000, letter.weight());
+            prop_assert!(message.len() <= weight * 4 / 3 + fields, "{} of {weight}", message.len());
+        }
+    }
+
+    #[test]
+    fn given_letters_whose_messages_are_far_longer_than_they_are_then_each_goes_by_itself() {
+        let long = || ("\u{1}".repeat(MAX_IN_FLIGHT / 8), None);
+        let letter = DeadLetter { headers: vec![long()], ..letter_at(7) };
+        assert_eq!(groups(&[letter.clone(), letter]).map(<[_]>::len).collect::<Vec<_>>(), [1, 1]);
     }
 
     /// The codes of a table in `file`, each in a row of `shape`.

@@ -60,7 +60,7 @@ pub struct KafkaDeadLetters {
     producer: Mutex<Option<Arc<Deliveries>>>,
     last_error: LastError,
     topic_is_there: AtomicBool,
-    /// Letters of this size, in bytes, are probably too large for the topic.
+    /// Letters that weigh so much, in bytes, are probably too large for the topic.
     large: AtomicUsize,
 }
 
@@ -140,7 +140,7 @@ impl KafkaDeadLetters {
         processed_at: UnixMillis,
     ) -> Result<bool, DeadLettersUnavailable> {
         // Its message is a third longer, and the client copies that.
-        if letter.size() > MAX_IN_FLIGHT {
+        if letter.weight() > MAX_IN_FLIGHT {
             return Ok(false);
         }
         let envelope = Envelope::new(letter, &self.valve, processed_at);
@@ -159,12 +159,12 @@ impl KafkaDeadLetters {
         processed_at: UnixMillis,
     ) -> Result<(), DeadLettersUnavailable> {
         // What was refused may have been the batch of messages that it was in.
-        let size = letter.size();
+        let weight = letter.weight();
         if self.send(producer, letter, processed_at).await? {
-            self.large.fetch_max(size + 1, Ordering::Relaxed);
+            self.large.fetch_max(weight + 1, Ordering::Relaxed);
             return Ok(());
         }
-        self.large.fetch_min(size, Ordering::Relaxed);
+        self.large.fetch_min(weight, Ordering::Relaxed);
         let id = id(&self.valve, &letter.source, letter.offset, letter.attempts.count);
         let stored = self.originals.store(letter, id).await;
         let original = stored.map_err(|error| {
@@ -219,7 +219,7 @@ impl DeadLetters for KafkaDeadLetters {
         for group in groups(letters) {
             // Large ones first: while the store doesn't take their originals, the others would be sent at each try.
             let large = self.large.load(Ordering::Relaxed);
-            let (large, others): (Vec<_>, Vec<_>) = group.iter().partition(|letter| letter.size() >= large);
+            let (large, others): (Vec<_>, Vec<_>) = group.iter().partition(|letter| letter.weight() >= large);
             for letter in large {
                 self.send_large(&producer, letter, processed_at).await?;
             }
