@@ -96,8 +96,8 @@ impl Originals {
     /// When it can't be read, or isn't there any more.
     pub async fn put_back(&self, letter: &mut Envelope) -> Result<(), Unreadable> {
         let Some(place) = letter.original.take() else { return Ok(()) };
-        if !is_original(&place.key) {
-            return Err(Unreadable::Gone(place, "no original has such a key".to_owned()));
+        if !is_original(&place.key, &letter.topic) {
+            return Err(Unreadable::Gone(place, "no original of its topic has such a key".to_owned()));
         }
         let file = match self.sink.read(&place.key, 0..place.bytes).await {
             Ok(Some(file)) => file,
@@ -112,13 +112,12 @@ impl Originals {
     }
 }
 
-/// Whether [`Originals::store`] may have made this key, perhaps under another prefix. Whoever may write to the dead-letter topic
-/// can name any, and nothing else of the sink is theirs to read.
-fn is_original(key: &str) -> bool {
+/// Whether [`Originals::store`] may have made this key for a letter of `topic`, perhaps under another prefix. Whoever may write to
+/// the dead-letter topic can name any, and nothing else of the sink is theirs to have sent.
+fn is_original(key: &str, topic: &str) -> bool {
     let mut names = key.rsplit('/');
     let is_file = names.next().is_some_and(|file| file.ends_with(".avro"));
-    let _topic = names.next();
-    let is_in_folder = names.next() == Some(FOLDER);
+    let is_in_folder = names.next() == Some(topic) && names.next() == Some(FOLDER);
     is_file && is_in_folder && key.split('/').all(|name| !matches!(name, "" | "." | ".."))
 }
 
@@ -275,6 +274,7 @@ mod tests {
     fn given_a_letter_that_names_another_file_of_the_sink_then_that_isnt_read() {
         for key in [
             "tank/orders/year=2026/orders_1-messages_x.avro",
+            "_dead_letters/payments/x.avro",
             "_dead_letters/orders/../orders/x.avro",
             "../_dead_letters/orders/x.avro",
             "/_dead_letters/orders/x.avro",
