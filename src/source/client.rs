@@ -1,11 +1,14 @@
 //! What every Kafka client of the process has in common.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::raw::describe;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::KafkaConfig;
 use crate::telemetry::repeats::Repeats;
@@ -56,6 +59,18 @@ pub(crate) fn reason(error: &KafkaError) -> String {
         KafkaError::ClientConfig(_, description, property, _) => format!("{property}: {description}"),
         _ => error.to_string(),
     }
+}
+
+/// Whether the client may write to `topic`; `None` when the brokers don't tell. Blocks for up to `timeout`.
+///
+/// # Errors
+/// A sentence, when they can't be asked.
+pub(crate) fn may_write<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<bool>, String> {
+    describe::may_write(client, topic, timeout)
 }
 
 /// Hands a line of librdkafka's own log to ours, under the target `rdkafka`. Each client repeats its warnings for as long as a

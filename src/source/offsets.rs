@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
 use super::client::client_config;
-use super::raw::topic_ids::topic_ids;
+use super::raw::describe::topic_ids;
 use crate::config::{Config, Isolation};
 use crate::core::intent::{Found, Metadata};
 use crate::core::start::{Facts, Stored};

@@ -23,7 +23,7 @@ use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::replay::MARK;
 use crate::dead_letter::replayed::Attempts;
 use crate::fault_point::{self, Point};
-use crate::source::client::{log, producer_config, reason};
+use crate::source::client::{log, may_write, producer_config, reason};
 use crate::types::UnixMillis;
 
 /// How long the brokers may take for one step, and how often one that may be tried again is.
@@ -58,8 +58,17 @@ pub(crate) struct Resender {
     producer: BaseProducer<Deliveries>,
     valve: String,
     letters_topic: String,
-    /// How many partitions topics have; none: there is no such topic.
-    partitions: HashMap<String, i32>,
+    homes: HashMap<String, Home>,
+}
+
+/// What is known of a topic that records are to go to.
+#[derive(Clone, Copy, Debug)]
+enum Home {
+    Missing,
+    /// It may not be written to.
+    Denied,
+    /// It has so many.
+    Partitions(i32),
 }
 
 impl Resender {
@@ -75,10 +84,17 @@ impl Resender {
             producer,
             valve: config.name.clone(),
             letters_topic: config.dead_letter_topic(),
-            partitions: HashMap::new(),
+            homes: HashMap::new(),
         };
         this.insist("to begin", |producer| producer.init_transactions(TIMEOUT))?;
-        Ok(this)
+        let marks = may_write(this.producer.client(), &this.letters_topic, TIMEOUT);
+        match marks.map_err(|why| this.broken(&why))? {
+            Some(false) => Err(Unsent::Broken(format!(
+                "topic {} may not be written to, and has to be marked what was sent",
+                this.letters_topic
+            ))),
+            _ => Ok(this),
+        }
     }
 
     /// Why the record of `letter` has nowhere to go, if so. In a transaction that would show late, and in the others' place.
@@ -87,36 +103,42 @@ impl Resender {
     /// When the brokers can't be asked.
     pub(crate) fn is_homeless(&mut self, letter: &Envelope) -> Result<Option<String>, Unsent> {
         let topic = &letter.topic;
-        let known = match self.partitions.get(topic) {
-            Some(known) => *known,
+        let home = match self.homes.get(topic) {
+            Some(home) => *home,
             None => {
-                let asked = self.count_partitions(topic);
-                let failed = |error| self.broken(&format!("to look up topic {topic}: {}", reason(&error)));
-                let known = asked.map_err(failed)?;
-                self.partitions.insert(topic.clone(), known);
-                known
+                let found = self.look_up(topic);
+                let home = found.map_err(|why| self.broken(&format!("to look up topic {topic}: {why}")))?;
+                self.homes.insert(topic.clone(), home);
+                home
             }
         };
-        Ok(match known {
-            0 => Some(format!("there is no topic {topic}")),
-            count if (0..count).contains(&letter.partition) => None,
-            count => Some(format!("topic {topic} has {count} partitions")),
+        Ok(match home {
+            Home::Missing => Some(format!("there is no topic {topic}")),
+            Home::Denied => Some(format!("topic {topic} may not be written to")),
+            Home::Partitions(count) if (0..count).contains(&letter.partition) => None,
+            Home::Partitions(count) => Some(format!("topic {topic} has {count} partitions")),
         })
     }
 
-    fn count_partitions(&self, topic: &str) -> Result<i32, KafkaError> {
-        let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT)?;
-        let known = metadata.topics().iter().find(|known| known.name() == topic);
-        match known.map(|known| (known.error().map(RDKafkaErrorCode::from), known.partitions().len())) {
-            None
-            | Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::InvalidTopic), _)) => {
-                Ok(0)
+    fn look_up(&self, topic: &str) -> Result<Home, String> {
+        let client = self.producer.client();
+        let metadata = client.fetch_metadata(Some(topic), TIMEOUT).map_err(|error| reason(&error))?;
+        let Some(known) = metadata.topics().iter().find(|known| known.name() == topic) else {
+            return Ok(Home::Missing);
+        };
+        match known.error().map(RDKafkaErrorCode::from) {
+            None | Some(RDKafkaErrorCode::LeaderNotAvailable) => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::InvalidTopic) => {
+                return Ok(Home::Missing);
             }
-            Some((None | Some(RDKafkaErrorCode::LeaderNotAvailable), count)) => {
-                Ok(i32::try_from(count).unwrap_or(i32::MAX))
-            }
-            Some((Some(error), _)) => Err(KafkaError::MetadataFetch(error)),
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => return Ok(Home::Denied),
+            Some(error) => return Err(reason(&KafkaError::MetadataFetch(error))),
         }
+        // A transaction that a topic denies can't even be taken back: the producer would be of no more use.
+        if may_write(client, topic, TIMEOUT)? == Some(false) {
+            return Ok(Home::Denied);
+        }
+        Ok(Home::Partitions(i32::try_from(known.partitions().len()).unwrap_or(i32::MAX)))
     }
 
     /// Sends the records of `letters`, each with its mark: all, or none.
@@ -205,7 +227,8 @@ impl Resender {
                 let broken = self.broken(&format!("{what}: {}", reason(&error)));
                 self.take_back();
                 // The brokers haven't committed it: another transaction may do, as after one that was taken back.
-                let aborted = matches!(&error, KafkaError::Transaction(why) if why.txn_requires_abort());
+                let aborted = matches!(&error, KafkaError::Transaction(why) if why.txn_requires_abort())
+                    && !is_final(&error);
                 self.producer.context().aborted.store(aborted, Ordering::Relaxed);
                 return Err(broken);
             }
@@ -370,17 +393,5 @@ impl ProducerContext for Deliveries {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_a_dead_letter_topic_that_denies_marks_then_it_isnt_the_letters_that_are_refused() {
-        let letters = "_dead_letter_queue_archive";
-        let denied = KafkaError::MessageProduction(RDKafkaErrorCode::TopicAuthorizationFailed);
-        assert!(refuses_record("orders", letters, &denied) && !refuses_record(letters, letters, &denied));
-        let too_large = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
-        assert!(
-            refuses_record("orders", letters, &too_large) && refuses_record(letters, letters, &too_large)
-        );
-    }
-}
+#[path = "resender_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rdkafka::consumer::Consumer as _;
 
 use super::{Offsets, TIMEOUT};
-use crate::source::raw::topic_ids::topic_ids;
+use crate::source::raw::describe::topic_ids;
 use crate::types::{Offset, TopicPartition};
 
 /// How many partitions are asked for in one request.

@@ -4,11 +4,11 @@
 //!   twice as fast as polling them one by one, and a message carries its topic and partition even when it is an error.
 //! - [`commit`]: offset commits whose answer comes as an event.
 //! - [`log_end`]: where a log ended when something was last fetched of it, without asking the brokers.
-//! - [`topic_ids`]: Kafka's ids of topics, by DescribeTopics.
+//! - [`describe`]: Kafka's ids of topics, and whether they may be written to.
 
 #![expect(unsafe_code, reason = "calls librdkafka's C API; each block states why it is sound")]
 
 pub(super) mod commit;
+pub(super) mod describe;
 pub(super) mod log_end;
 pub(super) mod take;
-pub(super) mod topic_ids;
