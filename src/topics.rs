@@ -16,6 +16,9 @@ use crate::telemetry::troubles::{Dependency, Troubles};
 /// How long one look may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The longest name that Kafka gives a topic, in bytes.
+const LONGEST_NAME: usize = 249;
+
 /// The brokers' ids of topics. One that is deleted and created again has another id.
 pub(crate) type TopicIds = Arc<BTreeMap<Arc<str>, u128>>;
 
@@ -104,7 +107,14 @@ pub(crate) fn reads(topics: &Topics, topic: &str) -> bool {
         Topics::Pattern(pattern) => pattern.is_match(topic),
         Topics::Registry => true,
     };
-    is_meant && may_be_input(topic)
+    is_meant && is_name(topic) && may_be_input(topic)
+}
+
+/// Whether Kafka lets a topic be called so. The client must not be asked about another: what a dead letter says of its topic may come
+/// from anyone.
+fn is_name(topic: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=LONGEST_NAME).contains(&topic.len()) && topic.bytes().all(is_plain)
 }
 
 /// Kafka's internal topics and anybody's dead letters never are.
@@ -124,6 +134,14 @@ mod tests {
             assert!(reads(&topics, "orders") && !reads(&topics, "__consumer_offsets"), "{topics:?}");
             assert_eq!(reads(&topics, "payments"), matches!(topics, Topics::Registry));
         }
+    }
+
+    #[test]
+    fn given_what_no_topic_can_be_called_then_it_isnt_read() {
+        for name in ["", "a\0b", "a/b", "a b", "\u{1b}[2J", &"x".repeat(250)] {
+            assert!(!reads(&Topics::Registry, name), "{name:?}");
+        }
+        assert!(reads(&Topics::Registry, &"x".repeat(249)));
     }
 
     #[test]
