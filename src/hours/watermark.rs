@@ -1,6 +1,7 @@
 //! The time up to which everything of a topic is durable, as far as one process sees it: its gauge `watermark`.
 //!
-//! `valve hours` asks the brokers about the whole group; this is made of what the lag task knows anyway.
+//! `valve hours` asks the brokers about the whole group; this is made of what the lag task knows anyway, which is nothing of
+//! records that an open transaction holds back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
