@@ -24,7 +24,12 @@ fn cluster(topics: &[&str]) -> (MockCluster<'static, DefaultProducerContext>, Co
         ("VALVE_SINK__BUCKET", "events"),
     ];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    (cluster, crate::config::load(None, env.into_iter()).expect("a configuration"))
+    (
+        cluster,
+        crate::config::Sources::local(None, env.into_iter())
+            .and_then(crate::config::Sources::validate)
+            .expect("a configuration"),
+    )
 }
 
 fn letter() -> Envelope {
