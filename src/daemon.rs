@@ -105,7 +105,8 @@ pub async fn run(
     let discovery = parts.discovery(&surroundings);
     let met = async { (cluster_id(&parts.offsets, &surroundings.troubles).await, discovery.find().await) };
     let Some((cluster, topics)) = stop.run_until_cancelled(met).await else { return Ok(()) };
-    tracing::info!(topics = topics.join(" "), cluster = &*cluster, "starting");
+    let layout = parts.terms.layout.settings().map(|(setting, value)| format!("{setting}={value:?}"));
+    tracing::info!(topics = topics.join(" "), cluster = &*cluster, layout = layout.join(" "), "starting");
     let (found, topics) = watch::channel(topics);
     let (ids, topic_ids) = watch::channel(TopicIds::default());
     attendants.spawn(discovery.keep_looking(parts.config.topics_refresh, found, ids));

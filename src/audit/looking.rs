@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 
+use super::layouts::Layouts;
 use super::report::Finding;
 use super::rows::RowReader;
 use super::scope::Scope;
@@ -124,6 +125,8 @@ pub struct Found {
     pub findings: Vec<Finding>,
     /// Objects that are none of this valve's files.
     pub foreign: u64,
+    /// Under which layouts the files were stored.
+    pub layouts: Layouts,
 }
 
 /// Lists and looks at everything that `plan` says.
@@ -234,6 +237,9 @@ impl Found {
                 if request.topics.is_empty() || request.topics.contains(&*file.partition.topic) {
                     self.findings
                         .extend(different.map(|what| Finding::DifferentFile { key: file.key.clone(), what }));
+                    if let Some(intent) = &header.promise.intent {
+                        self.layouts.meet(intent);
+                    }
                     self.files.entry(file.partition.clone()).or_default().push(file);
                 }
             }

@@ -8,6 +8,7 @@
 //! Nothing here writes anywhere but to the terminal.
 
 mod batches;
+pub mod layouts;
 pub mod looking;
 pub mod proof;
 mod ranges;
@@ -59,6 +60,7 @@ pub(crate) async fn audit(
         report.records.extend(prove(question, &plan.scope));
     }
     report.findings.extend(nothing(&report, request));
+    report.notes.extend(found.layouts.notes());
     if found.foreign > 0 {
         let others = format!("objects under the prefix that aren't files of this valve: {}", found.foreign);
         report.notes.push(others);

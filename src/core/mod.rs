@@ -9,6 +9,7 @@
 //! -> published -> committed. A partition that is found with an intent begins with that batch, made again.
 
 pub mod batch;
+pub mod change;
 pub mod identity;
 pub mod intent;
 mod lane;

@@ -15,6 +15,7 @@ use crate::batch::{Batch, Keep};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::core::Remake;
+use crate::core::change::told;
 use crate::core::intent::Intent;
 use crate::registry::cache::{Lookup, SchemaCache};
 use crate::source::Record;
@@ -76,6 +77,14 @@ impl Maker {
             partition = %remake.partition, first = %range.first, end = %range.intent.end,
             "making a batch again that was promised before"
         );
+        let changes = range.intent.layout.changes(&self.publisher.terms.layout);
+        if !changes.is_empty() {
+            tracing::warn!(
+                partition = %remake.partition, changes = told(&changes),
+                "the layout has changed since the batch was promised: it is stored under the one before, what comes behind it \
+                 under today's"
+            );
+        }
         let mut batch = self.begin(remake, range.intent)?;
         let mut compressor = Compressor::new(range.intent.layout.codec);
         self.read(&range, &mut batch, &mut compressor, &mut |batch| {

@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_some_hours_then_they_are_audited_and_what_was_not_checked_is_said,
     given_a_lost_range_then_it_is_on_record_and_the_code_is_3,
     given_a_wrong_name_or_topic_then_nothing_is_proven,
+    given_settings_that_changed_between_two_runs_then_the_audit_tells_both_layouts_and_proves_all_the_same,
     given_a_topic_without_committed_offsets_then_its_files_are_not_proven,
     given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_is_4,
 ];
@@ -246,4 +247,30 @@ fn given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_
         assert_eq!(audited.code, Some(4), "{}", audited.text);
         assert!(audited.text.contains("given up after"), "{}", audited.text);
     }
+}
+
+fn given_settings_that_changed_between_two_runs_then_the_audit_tells_both_layouts_and_proves_all_the_same(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let mut produced = scene.produce(&orders(&topic, 0..10, 1));
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    let before = audit(&scene.settings(), &[]);
+    assert!(before.code == Some(0) && !before.text.contains("layout changed"), "{}", before.text);
+
+    produced.extend(scene.produce(&orders(&topic, 10..20, 1)));
+    let changed = scene.settings().with("VALVE_CODEC", "null").with("VALVE_TIMESTAMP", "field:at,kafka");
+    let valve = Valve::run(&changed);
+    scene.wait_committed();
+    let said = valve.stop_and_listen();
+    assert!(said.contains("codec=\\\"null\\\""), "a start says its layout: {said}");
+    let after = audit(&changed, &[]);
+    assert_eq!(after.code, Some(0), "{}", after.text);
+    for part in ["the layout changed with", "codec was \"snappy\", is \"null\"", "is \"field:at,kafka\""] {
+        assert!(after.text.contains(part), "{part}: {}", after.text);
+    }
+    scene.assert_stored(&produced);
 }

@@ -124,7 +124,11 @@ fn given_another_layout_after_the_crash_then_the_promised_batch_is_made_under_it
         .with("VALVE_CODEC", "null");
     let next = Valve::run(&today);
     scene.wait_committed();
-    next.stop();
+    let said = next.stop_and_listen();
+    // As JSON has it.
+    for change in [r#"layout.granularity was \"hour\", is \"day\""#, r#"codec was \"snappy\", is \"null\""#] {
+        assert!(said.contains(change), "{change}: {said}");
+    }
     let files = scene.files();
     let by_day: usize =
         files.iter().filter(|file| file.key.contains("/by-day/")).map(|file| file.records.len()).sum();
