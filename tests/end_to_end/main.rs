@@ -40,6 +40,7 @@ mod registry_proxy;
 mod replaying;
 mod scene;
 mod settings;
+mod shipped;
 mod sink_conformance;
 mod stack;
 mod starting;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
     };
     let trials = [
         storing::TESTS,
+        shipped::TESTS,
         consul::TESTS,
         dead_letters::TESTS,
         replaying::TESTS,

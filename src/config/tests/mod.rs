@@ -14,6 +14,7 @@ mod effective;
 mod hostile;
 mod refusal;
 mod secrets;
+mod shipped;
 mod sources;
 
 pub(super) const MACHINE: Machine = Machine { memory: 4 << 30, cores: 3 };
