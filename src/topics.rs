@@ -83,12 +83,12 @@ impl Discovery {
         let mut topics = match &self.topics {
             Topics::List(topics) => topics.clone(),
             Topics::Pattern(pattern) => {
-                let all = self.offsets.topics().await.map_err(|error| error.to_string())?;
+                let all = self.offsets.topics().await?;
                 all.into_iter().filter(|topic| pattern.is_match(topic)).collect()
             }
             Topics::Registry => {
                 let with_schema = self.registry.topics().await.map_err(|error| error.to_string())?;
-                let all = self.offsets.topics().await.map_err(|error| error.to_string())?;
+                let all = self.offsets.topics().await?;
                 with_schema.into_iter().filter(|topic| all.contains(topic)).collect()
             }
         };

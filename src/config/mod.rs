@@ -41,6 +41,12 @@ pub fn process_environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
 }
 
+/// The file of the authorities that all programs here trust, where the environment names one, as OpenSSL does it.
+pub(crate) fn system_authorities() -> Option<String> {
+    let named = process_environment().find(|(name, value)| name == "SSL_CERT_FILE" && !value.is_empty());
+    named.map(|(_, path)| path)
+}
+
 /// Where a test wants the process to fail (`crate::fault_point`).
 #[cfg(feature = "fault-points")]
 pub(crate) fn fault_point() -> Option<String> {

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 
 use super::raw::describe;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::KafkaConfig;
+use crate::config::{self, KafkaConfig};
 use crate::telemetry::repeats::Repeats;
 
 /// A client's configuration with the brokers and the properties of `kafka`; what belongs to one kind of client
@@ -18,14 +18,29 @@ use crate::telemetry::repeats::Repeats;
 #[must_use]
 pub(crate) fn client_config(kafka: &KafkaConfig) -> ClientConfig {
     let mut config = ClientConfig::new();
+    configure(&mut config, kafka);
+    config
+}
+
+/// The same over what `config` has already. (What a `ClientConfig` tells of its properties has no passwords: it can't be copied.)
+pub(crate) fn configure(config: &mut ClientConfig, kafka: &KafkaConfig) {
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", "valve");
     // Half a megabyte a client for histograms that nobody asked for.
     config.set("enable.metrics.push", "false");
+    if is_tls(kafka) {
+        // OpenSSL is built along, and looks for the system's authorities in a place where there are none.
+        config.set("ssl.ca.location", config::system_authorities().as_deref().unwrap_or("probe"));
+    }
     for (property, value) in &kafka.properties {
         config.set(property, value.reveal());
     }
-    config
+}
+
+/// Whether brokers have to show certificates.
+fn is_tls(kafka: &KafkaConfig) -> bool {
+    let protocol = kafka.properties.get("security.protocol");
+    protocol.is_some_and(|protocol| protocol.reveal().to_lowercase().contains("ssl"))
 }
 
 /// Properties of `kafka.properties` that only consumers know: a producer would complain about each.
@@ -101,5 +116,41 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         }
         Some(held_back) => tracing::warn!(target: "rdkafka", facility, held_back, "{message}"),
         None => tracing::debug!(target: "rdkafka", facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn kafka(properties: &[(&str, &str)]) -> KafkaConfig {
+        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
+        KafkaConfig { bootstrap_servers: "kafka:9093".to_owned(), properties: properties.collect() }
+    }
+
+    #[test]
+    fn given_secrets_among_the_properties_then_each_kind_of_client_is_given_them() {
+        let names = ["sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret"];
+        let kafka = kafka(&names.map(|name| (name, "hunter2")));
+        let mut over = ClientConfig::new();
+        configure(&mut over, &kafka);
+        for config in [client_config(&kafka), producer_config(&kafka), over] {
+            assert!(names.iter().all(|name| config.get(name) == Some("hunter2")), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn given_tls_then_the_systems_authorities_are_trusted_unless_others_are_named() {
+        let trusted =
+            |properties: &[_]| client_config(&kafka(properties)).get("ssl.ca.location").map(str::to_owned);
+        assert_eq!(trusted(&[]), None);
+        assert_eq!(trusted(&[("security.protocol", "SASL_PLAINTEXT")]), None);
+        for protocol in ["ssl", "SASL_SSL"] {
+            let default = trusted(&[("security.protocol", protocol)]);
+            assert_eq!(default, Some(config::system_authorities().unwrap_or_else(|| "probe".to_owned())));
+            let named = trusted(&[("security.protocol", protocol), ("ssl.ca.location", "/ca.pem")]);
+            assert_eq!(named.as_deref(), Some("/ca.pem"));
+        }
     }
 }

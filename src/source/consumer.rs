@@ -14,7 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
-use super::client::client_config;
+use super::client::configure;
 use super::context::GroupContext;
 use super::raw;
 use super::raw::take::{Record, RecordQueue};
@@ -308,9 +308,7 @@ pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig 
     if config.group.protocol == GroupProtocol::Classic {
         properties.set("heartbeat.interval.ms", "1000");
     }
-    for (name, value) in client_config(&config.kafka).config_map() {
-        properties.set(name, value);
-    }
+    configure(&mut properties, &config.kafka);
     limit_responses(&mut properties);
     properties.set("client.id", client_id).set("group.id", &config.name);
     own_by_valve(&mut properties, config);

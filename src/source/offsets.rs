@@ -80,17 +80,21 @@ impl Offsets {
     /// # Errors
     /// What is in the way of the connections to the brokers.
     pub(crate) async fn cluster_id(&self) -> Result<String, String> {
-        let id = self.blocking(|this| this.client.client().fetch_cluster_id(TIMEOUT)).await;
-        id.ok_or_else(|| match self.client.context().last_error() {
-            Some(last) => format!("none of the brokers can be reached: {last}"),
-            None => "none of the brokers can be reached, or they don't tell the cluster's id".to_owned(),
+        self.ask(|this| {
+            let id = this.client.client().fetch_cluster_id(TIMEOUT);
+            id.ok_or_else(|| "none of the brokers tells the cluster's id".to_owned())
         })
+        .await
     }
 
     /// The names of all topics.
-    pub(crate) async fn topics(&self) -> KafkaResult<Vec<String>> {
-        self.blocking(|this| {
-            let metadata = this.client.fetch_metadata(None, TIMEOUT)?;
+    ///
+    /// # Errors
+    /// When the brokers can't be asked.
+    pub(crate) async fn topics(&self) -> Result<Vec<String>, String> {
+        self.ask(|this| {
+            let metadata = this.client.fetch_metadata(None, TIMEOUT);
+            let metadata = metadata.map_err(|error| error.to_string())?;
             Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
         })
         .await
@@ -101,7 +105,7 @@ impl Offsets {
     /// # Errors
     /// When the brokers can't be asked.
     pub(crate) async fn committed_in(&self, partition: TopicPartition) -> Result<Option<Committed>, String> {
-        self.blocking(move |this| {
+        self.ask(move |this| {
             let known =
                 this.committed(std::slice::from_ref(&partition)).map_err(|error| error.to_string())?;
             let committed = known.into_values().next().ok_or("its committed offset can't be had")?;
@@ -115,7 +119,7 @@ impl Offsets {
     /// # Errors
     /// When the brokers can't be asked.
     pub(crate) async fn topic_ids(&self, topics: Vec<String>) -> Result<BTreeMap<Arc<str>, u128>, String> {
-        self.blocking(move |this| {
+        self.ask(move |this| {
             let names: Vec<&str> = topics.iter().map(String::as_str).collect();
             let ids = topic_ids(&this.client, &names, TIMEOUT)?;
             Ok(ids.into_iter().map(|(name, id)| (Arc::from(name), id)).collect())
@@ -128,7 +132,7 @@ impl Offsets {
     /// # Errors
     /// When nothing can be learned at all.
     pub(crate) async fn facts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<PartitionFacts>, String> {
-        self.blocking(move |this| this.ask_facts(partitions)).await
+        self.ask(move |this| this.ask_facts(partitions)).await
     }
 
     fn ask_facts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<PartitionFacts>, String> {
@@ -233,23 +237,19 @@ impl Offsets {
         Ok(earliest)
     }
 
-    /// Takes in what the clients have to say: they only say it when asked.
-    fn listen(&self) {
-        for client in [&self.client, &self.whole_log] {
-            for _ in 0..MOST_NEWS {
-                if client.poll(Duration::ZERO).is_none() {
-                    break;
-                }
-            }
-        }
-    }
-
-    async fn blocking<T: Send + 'static>(&self, ask: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+    /// Asks on a thread that may block. What went wrong comes with what is in the way of the connections, if anything is.
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Self) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
         let this = self.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let answer = ask(&this);
-            this.listen();
-            answer
+            listen(&this.whole_log);
+            answer.map_err(|what| explained(&this.client, what)).inspect(|_| {
+                listen(&this.client);
+                this.client.context().forget_errors();
+            })
         });
         match asked.await {
             Ok(answer) => answer,
@@ -257,6 +257,25 @@ impl Offsets {
             // The runtime ends, and this future with it.
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+/// Takes in what a client has to say: it only says it when asked. Not for one that fetches records.
+fn listen(client: &BaseConsumer<QuietContext>) {
+    for _ in 0..MOST_NEWS {
+        if client.poll(Duration::ZERO).is_none() {
+            break;
+        }
+    }
+}
+
+/// What went wrong, with what is in the way of the client's connections: the client's errors don't say it. Not for one that
+/// fetches records.
+pub(super) fn explained(client: &BaseConsumer<QuietContext>, what: String) -> String {
+    listen(client);
+    match client.context().last_error() {
+        Some(last) => format!("{what} (last: {last})"),
+        None => what,
     }
 }
 
@@ -289,9 +308,11 @@ impl EndOffsets for Offsets {
         partitions: &[TopicPartition],
     ) -> Result<HashMap<TopicPartition, Offset>, String> {
         let partitions = partitions.to_vec();
-        let answer =
-            self.blocking(move |this| log_offsets(&this.client, &partitions, ClientOffset::End)).await;
-        answer.map_err(|error: KafkaError| error.to_string())
+        self.ask(move |this| {
+            let ends = log_offsets(&this.client, &partitions, ClientOffset::End);
+            ends.map_err(|error: KafkaError| error.to_string())
+        })
+        .await
     }
 }
 
@@ -308,6 +329,11 @@ pub(super) struct QuietContext {
 }
 
 impl QuietContext {
+    /// What went wrong before this isn't in the way any more.
+    fn forget_errors(&self) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::client::{client_config, reason};
-use super::offsets::QuietContext;
+use super::offsets::{QuietContext, explained};
 use crate::config::Config;
 use crate::types::Offset;
 
@@ -51,7 +51,8 @@ pub(crate) fn read(
 ) -> Result<bool, String> {
     let failed = |error: KafkaError| format!("topic {topic}: {}", reason(&error));
     let consumer = reader(config, "read_committed").map_err(failed)?;
-    let Some(ends) = ends(&consumer, topic).map_err(failed)? else { return Ok(false) };
+    let ends = ends(&consumer, topic).map_err(|error| explained(&consumer, failed(error)))?;
+    let Some(ends) = ends else { return Ok(false) };
     let mut left = BTreeMap::new();
     let mut assignment = TopicPartitionList::new();
     for (partition, (begin, end)) in ends {
@@ -77,8 +78,9 @@ pub(crate) fn read(
 /// A sentence, when the brokers can't be asked.
 pub(crate) fn open_transaction(config: &Config, topic: &str) -> Result<Option<i32>, String> {
     let ends = |isolation| {
-        let ends = reader(config, isolation).and_then(|consumer| ends(&consumer, topic));
-        ends.map_err(|error| format!("topic {topic}: {}", reason(&error)))
+        let failed = |error: KafkaError| format!("topic {topic}: {}", reason(&error));
+        let consumer = reader(config, isolation).map_err(failed)?;
+        ends(&consumer, topic).map_err(|error| explained(&consumer, failed(error)))
     };
     // What comes in between can only look like one.
     let (whole, readable) = (ends("read_uncommitted")?, ends("read_committed")?.unwrap_or_default());

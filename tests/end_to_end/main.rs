@@ -39,6 +39,7 @@ mod rebalancing;
 mod registry_proxy;
 mod replaying;
 mod scene;
+mod secure_kafka;
 mod settings;
 mod shipped;
 mod sink_conformance;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         starting::TESTS,
         intents::TESTS,
         bounded_memory::TESTS,
+        secure_kafka::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().chain(bounded_memory::ALONE).copied().map(alone));

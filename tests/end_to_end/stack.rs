@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -28,8 +28,39 @@ pub(crate) struct Stack {
     pub(crate) consul_ca: String,
     /// May do everything.
     pub(crate) consul_token: String,
+    /// Ways in that ask who one is; otherwise which variable is missing.
+    secure: Result<Secure, String>,
     python: String,
     java_class_path: String,
+}
+
+/// The broker's listeners that ask who one is, and who is let in (tests/stack/kafka/service.py).
+#[derive(Debug)]
+pub(crate) struct Secure {
+    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 over TLS.
+    pub(crate) sasl: String,
+    /// TLS with a client's certificate.
+    pub(crate) tls: String,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    certificates: PathBuf,
+}
+
+impl Secure {
+    fn from(variable: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
+        Ok(Self {
+            sasl: variable("VALVE_TEST_KAFKA_SASL")?,
+            tls: variable("VALVE_TEST_KAFKA_TLS")?,
+            user: variable("VALVE_TEST_KAFKA_USER")?,
+            password: variable("VALVE_TEST_KAFKA_PASSWORD")?,
+            certificates: variable("VALVE_TEST_CERTIFICATES")?.into(),
+        })
+    }
+
+    /// The path of a certificate or key (tests/stack/kafka/certificates.py).
+    pub(crate) fn pem(&self, name: &str) -> String {
+        self.certificates.join(name).to_str().unwrap().to_owned()
+    }
 }
 
 /// A message as a Java producer encodes it.
@@ -44,8 +75,9 @@ pub(crate) struct JavaMessage {
 impl Stack {
     /// The services that the environment names; otherwise which variable is missing.
     pub(crate) fn from_env() -> Shared {
-        let variable =
-            |name| env::var(name).map_err(|_| format!("{name} isn't set: tests/run starts the services"));
+        let variable = |name: &str| {
+            env::var(name).map_err(|_| format!("{name} isn't set: tests/run starts the services"))
+        };
         Ok(Arc::new(Self {
             kafka: variable("VALVE_TEST_KAFKA")?,
             registry: variable("VALVE_TEST_REGISTRY")?,
@@ -57,9 +89,15 @@ impl Stack {
             consul_tls: variable("VALVE_TEST_CONSUL_TLS")?,
             consul_ca: variable("VALVE_TEST_CONSUL_CA")?,
             consul_token: variable("VALVE_TEST_CONSUL_TOKEN")?,
+            secure: Secure::from(variable),
             python: variable("VALVE_TEST_PYTHON")?,
             java_class_path: variable("VALVE_TEST_JAVA_CP")?,
         }))
+    }
+
+    /// The ways in that ask who one is.
+    pub(crate) fn secure(&self) -> &Secure {
+        self.secure.as_ref().unwrap()
     }
 
     /// One of the tools beside this file, ready to be run.

@@ -26,7 +26,7 @@ impl Offsets {
     /// # Errors
     /// A sentence, when one of them can't be had: it must not be taken for one without an offset.
     pub(crate) async fn group(&self, topics: BTreeSet<String>) -> Result<GroupOffsets, String> {
-        self.blocking(move |this| this.ask_group(&topics)).await
+        self.ask(move |this| this.ask_group(&topics)).await
     }
 
     fn ask_group(&self, topics: &BTreeSet<String>) -> Result<GroupOffsets, String> {

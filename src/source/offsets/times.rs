@@ -14,7 +14,7 @@ impl Offsets {
     /// # Errors
     /// A sentence, when the brokers can't be asked.
     pub(crate) async fn partitions(&self, topics: BTreeSet<String>) -> Result<Vec<TopicPartition>, String> {
-        self.blocking(move |this| {
+        self.ask(move |this| {
             let metadata = this.client.fetch_metadata(None, TIMEOUT);
             let metadata = metadata.map_err(|error| format!("topics: {error}"))?;
             let wanted = metadata.topics().iter().filter(|topic| topics.contains(topic.name()));
@@ -38,7 +38,7 @@ impl Offsets {
         &self,
         times: Vec<(TopicPartition, UnixMillis)>,
     ) -> Result<HashMap<TopicPartition, Option<Offset>>, String> {
-        self.blocking(move |this| this.ask_firsts(&times)).await
+        self.ask(move |this| this.ask_firsts(&times)).await
     }
 
     fn ask_firsts(
