@@ -157,9 +157,21 @@ pub enum Topics {
 pub struct KafkaConfig {
     /// `kafka.bootstrap_servers`
     pub bootstrap_servers: String,
+    /// `kafka.auth`: a way to sign in that valve itself knows; others are properties.
+    pub auth: Option<KafkaAuth>,
     /// `kafka.properties`: librdkafka properties by their own names (`session.timeout.ms`), none of which
     /// belongs to valve. Values may be secrets.
     pub properties: BTreeMap<String, Secret>,
+}
+
+/// `kafka.auth`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KafkaAuth {
+    /// Amazon MSK's IAM, with the credentials of the AWS SDK's ordinary chain.
+    MskIam {
+        /// `kafka.region`; otherwise the ordinary chain's.
+        region: Option<String>,
+    },
 }
 
 /// `registry.*`
@@ -169,8 +181,19 @@ pub struct RegistryConfig {
     pub urls: Vec<String>,
     /// `registry.username` with `registry.password`, or `registry.token`.
     pub auth: Option<RegistryAuth>,
+    /// `registry.ca`, `registry.certificate` and `registry.key`.
+    pub tls: RegistryTls,
     /// `registry.unknown_after`: for how long a registry must insist that it doesn't know an id.
     pub unknown_after: Duration,
+}
+
+/// The PEM files for `https://` registries.
+#[derive(Clone, Debug, Default)]
+pub struct RegistryTls {
+    /// `registry.ca`: the authorities that are trusted instead of the system's.
+    pub authorities: Option<PathBuf>,
+    /// `registry.certificate` and `registry.key`: what valve shows of itself.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// How valve identifies itself to the registry.

@@ -92,10 +92,35 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     preset("topics_refresh", "1 min", DURATION, "how often the topics are discovered again"),
     required("kafka.bootstrap_servers", "a list of `host:port`", "the brokers to begin with"),
+    optional(
+        "kafka.auth",
+        "`msk-iam`",
+        "signs in at Amazon MSK by IAM, over TLS, with the AWS SDK's ordinary credentials; for other ways see docs/security.md",
+    ),
+    optional(
+        "kafka.region",
+        "an AWS region; with `kafka.auth`",
+        "the cluster's region; otherwise the SDK's ordinary chain decides",
+    ),
     required("registry.url", "a list of `http://` or `https://` URLs", "the schema registry; tried in order"),
     optional("registry.username", "text; with `registry.password`", "for HTTP basic authentication"),
     secret("registry.password", "text; with `registry.username`", "for HTTP basic authentication"),
     secret("registry.token", "text; without `registry.username`", "a bearer token"),
+    optional(
+        "registry.ca",
+        "a file; with an `https://` URL",
+        "the authorities (PEM) that are trusted instead of the system's",
+    ),
+    optional(
+        "registry.certificate",
+        "a file; with `registry.key` and an `https://` URL",
+        "the certificate (PEM) that valve shows, with those between it and its authority",
+    ),
+    optional(
+        "registry.key",
+        "a file; with `registry.certificate`",
+        "the certificate's private key (PEM), without a password",
+    ),
     preset(
         "registry.unknown_after",
         "30 s",

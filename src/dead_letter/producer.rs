@@ -28,7 +28,7 @@ use super::original::Originals;
 use super::{DeadLetter, DeadLetters, DeadLettersUnavailable, MAX_IN_FLIGHT};
 use crate::config::{Config, KafkaConfig};
 use crate::dead_letter::groups;
-use crate::source::client::{producer_config, reason};
+use crate::source::client::{producer_config, reason, sign_in};
 use crate::types::UnixMillis;
 
 mod deliveries;
@@ -110,6 +110,7 @@ impl KafkaDeadLetters {
         let config = letter_config(&self.kafka, self.delivery_timeout);
         let new = Deliveries::open(&config, self.last_error.clone());
         let new = new.map_err(|error| self.unavailable("no producer", &error))?;
+        sign_in(new.client(), &self.kafka);
         Ok(Arc::clone(current.insert(Arc::new(new))))
     }
 
@@ -122,8 +123,8 @@ impl KafkaDeadLetters {
         let looked_up = spawn_blocking(move || topic_is_there(&producer, &topic)).await;
         let there = flatten(looked_up).map_err(|error| self.unavailable("looking it up", &error))?;
         if !there {
-            let (config, topic) = (producer_config(&self.kafka), self.topic.clone());
-            let created = spawn_blocking(move || create_topic(&config, &topic)).await;
+            let (kafka, topic) = (self.kafka.clone(), self.topic.clone());
+            let created = spawn_blocking(move || create_topic(&kafka, &topic)).await;
             flatten(created)
                 .map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
             tracing::info!(topic = self.topic, "created the dead-letter topic");
@@ -277,8 +278,9 @@ fn topic_is_there(producer: &Deliveries, topic: &str) -> Result<bool, KafkaError
 
 /// Creates the topic with one partition, which keeps letters in order, and the broker's default replication. That it
 /// has come to be meanwhile is fine.
-fn create_topic(config: &ClientConfig, topic: &str) -> Result<(), KafkaError> {
-    let admin: AdminClient<DefaultClientContext> = config.create()?;
+fn create_topic(kafka: &KafkaConfig, topic: &str) -> Result<(), KafkaError> {
+    let admin: AdminClient<DefaultClientContext> = producer_config(kafka).create()?;
+    sign_in(admin.inner(), kafka);
     let options =
         AdminOptions::new().request_timeout(Some(TOPIC_TIMEOUT)).operation_timeout(Some(TOPIC_TIMEOUT / 2));
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))

@@ -26,7 +26,7 @@ const NOW: UnixMillis = UnixMillis(1_763_726_400_007);
 fn kafka(bootstrap_servers: &str, properties: &[(&str, &str)]) -> KafkaConfig {
     let properties: BTreeMap<_, _> =
         properties.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
-    KafkaConfig { bootstrap_servers: bootstrap_servers.to_owned(), properties }
+    KafkaConfig { bootstrap_servers: bootstrap_servers.to_owned(), auth: None, properties }
 }
 
 fn originals() -> Originals {

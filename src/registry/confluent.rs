@@ -18,6 +18,7 @@ use async_trait::async_trait;
 
 use super::endpoint::{Endpoint, Reply};
 use super::gather::{self, Gathered};
+use super::tls::Tls;
 use super::{Answer, RegistryUnavailable, SchemaSource};
 use crate::config::RegistryConfig;
 use crate::types::SchemaId;
@@ -37,7 +38,7 @@ impl Confluent {
     /// A client of the registry behind all of `config.urls`. Nothing is sent yet.
     ///
     /// # Errors
-    /// When there is no URL, or one isn't a base URL of `http` or `https`.
+    /// When there is no URL, one isn't a base URL of `http` or `https`, or a certificate or key can't be used.
     pub fn new(config: &RegistryConfig) -> Result<Self, InvalidRegistry> {
         Self::with_timeout(config, REQUEST_TIMEOUT)
     }
@@ -46,7 +47,8 @@ impl Confluent {
         if config.urls.is_empty() {
             return Err(InvalidRegistry("registry.url: there must be at least one URL".to_owned()));
         }
-        let endpoints = config.urls.iter().map(|url| Endpoint::new(url, config.auth.as_ref(), timeout));
+        let tls = Tls::read(&config.tls)?;
+        let endpoints = config.urls.iter().map(|url| Endpoint::new(url, config.auth.as_ref(), &tls, timeout));
         Ok(Self { endpoints: endpoints.collect::<Result<_, _>>()? })
     }
 }

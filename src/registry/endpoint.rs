@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::RegistryUnavailable;
+use super::tls::Tls;
 use crate::config::RegistryAuth;
 use crate::http_client;
 
@@ -54,10 +55,12 @@ impl Endpoint {
     pub(super) fn new(
         url: &str,
         auth: Option<&RegistryAuth>,
+        tls: &Tls,
         timeout: Duration,
     ) -> Result<Self, InvalidRegistry> {
         let base = base_url(url, auth.is_some())?;
-        let client = Client::builder()
+        let client = tls
+            .apply(Client::builder())
             .user_agent(concat!("valve/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)

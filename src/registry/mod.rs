@@ -10,6 +10,7 @@ pub mod cache;
 pub mod confluent;
 mod endpoint;
 mod gather;
+mod tls;
 
 /// What a registry says of an id when it answers at all.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,16 +1,19 @@
 //! What every Kafka client of the process has in common.
 
+use std::error::Error;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::client::{Client, ClientContext};
+use rdkafka::client::{Client, ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::msk_iam;
 use super::raw::describe;
+use super::raw::token::set_token;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{self, KafkaConfig};
+use crate::config::{self, KafkaAuth, KafkaConfig};
 use crate::telemetry::repeats::Repeats;
 
 /// A client's configuration with the brokers and the properties of `kafka`; what belongs to one kind of client
@@ -28,6 +31,9 @@ pub(crate) fn configure(config: &mut ClientConfig, kafka: &KafkaConfig) {
     config.set("client.id", "valve");
     // Half a megabyte a client for histograms that nobody asked for.
     config.set("enable.metrics.push", "false");
+    if kafka.auth.is_some() {
+        config.set("security.protocol", "SASL_SSL").set("sasl.mechanism", "OAUTHBEARER");
+    }
     if is_tls(kafka) {
         // OpenSSL is built along, and looks for the system's authorities in a place where there are none.
         config.set("ssl.ca.location", config::system_authorities().as_deref().unwrap_or("probe"));
@@ -37,8 +43,30 @@ pub(crate) fn configure(config: &mut ClientConfig, kafka: &KafkaConfig) {
     }
 }
 
+/// Lets a new client sign in where that takes a token: those that aren't polled before they are asked something would wait for
+/// one in vain. To be called for every client.
+pub(crate) fn sign_in<C: ClientContext>(client: &Client<C>, kafka: &KafkaConfig) {
+    let Some(KafkaAuth::MskIam { region }) = &kafka.auth else { return };
+    msk_iam::begin(region.as_deref());
+    let given = msk_iam::token().and_then(|token| set_token(client, &token));
+    if let Err(reason) = given {
+        tracing::debug!(reason, "a Kafka client begins without a token");
+    }
+}
+
+/// The token that a client asks for while it is polled: for the contexts of all clients.
+///
+/// # Errors
+/// Why there is none; the client asks again ten seconds later.
+pub(crate) fn token() -> Result<OAuthToken, Box<dyn Error>> {
+    msk_iam::token().map_err(Into::into)
+}
+
 /// Whether brokers have to show certificates.
 fn is_tls(kafka: &KafkaConfig) -> bool {
+    if kafka.auth.is_some() {
+        return true;
+    }
     let protocol = kafka.properties.get("security.protocol");
     protocol.is_some_and(|protocol| protocol.reveal().to_lowercase().contains("ssl"))
 }
@@ -71,7 +99,12 @@ pub(crate) fn producer_config(kafka: &KafkaConfig) -> ClientConfig {
 /// What the client says, without the value of a property, which may be a secret.
 pub(crate) fn reason(error: &KafkaError) -> String {
     match error {
-        KafkaError::ClientConfig(_, description, property, _) => format!("{property}: {description}"),
+        KafkaError::ClientConfig(_, description, property, value) if value.is_empty() => {
+            format!("{property}: {description}")
+        }
+        KafkaError::ClientConfig(_, description, property, value) => {
+            format!("{property}: {}", description.replace(value, "(hidden)"))
+        }
         _ => error.to_string(),
     }
 }
@@ -126,7 +159,11 @@ mod tests {
 
     fn kafka(properties: &[(&str, &str)]) -> KafkaConfig {
         let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
-        KafkaConfig { bootstrap_servers: "kafka:9093".to_owned(), properties: properties.collect() }
+        KafkaConfig {
+            bootstrap_servers: "kafka:9093".to_owned(),
+            auth: None,
+            properties: properties.collect(),
+        }
     }
 
     #[test]

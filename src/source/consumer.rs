@@ -14,7 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
-use super::client::configure;
+use super::client::{configure, sign_in};
 use super::context::GroupContext;
 use super::raw;
 use super::raw::take::{Record, RecordQueue};
@@ -54,6 +54,7 @@ impl Source {
     pub(crate) fn open(config: &Config, lane: usize) -> Result<Self, SourceError> {
         let consumer: BaseConsumer<_> =
             consumer_config(config, &format!("valve-{lane}")).create_with_context(GroupContext::default())?;
+        sign_in(consumer.client(), &config.kafka);
         let consumer = Arc::new(consumer);
         let queue = RecordQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;

@@ -12,6 +12,7 @@ pub mod client;
 pub(crate) mod consumer;
 mod context;
 pub(crate) mod embedded;
+mod msk_iam;
 pub(crate) mod offsets;
 pub(crate) mod outsider;
 pub(crate) mod range;

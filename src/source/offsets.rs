@@ -2,18 +2,19 @@
 //! client and a thread of its own; nothing here is a member of the group.
 
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
-use super::client::client_config;
+use super::client::{client_config, sign_in};
 use super::raw::describe::topic_ids;
 use crate::config::{Config, Isolation};
 use crate::core::intent::{Found, Metadata};
@@ -64,13 +65,15 @@ impl Offsets {
             Isolation::ReadCommitted => "read_committed",
             Isolation::ReadUncommitted => "read_uncommitted",
         };
-        let client = |isolation| {
-            client_config(&config.kafka)
+        let client = |isolation| -> Result<_, KafkaError> {
+            let client: BaseConsumer<_> = client_config(&config.kafka)
                 .set("client.id", "valve-offsets")
                 .set("group.id", &config.name)
                 .set("enable.auto.commit", "false")
                 .set("isolation.level", isolation)
-                .create_with_context(QuietContext::default())
+                .create_with_context(QuietContext::default())?;
+            sign_in(client.client(), &config.kafka);
+            Ok(client)
         };
         Ok(Self { client: Arc::new(client(isolation)?), whole_log: Arc::new(client("read_uncommitted")?) })
     }
@@ -340,6 +343,12 @@ impl QuietContext {
 }
 
 impl ClientContext for QuietContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        super::client::token()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         super::client::log(level, facility, message);
         // Why a broker can't be reached stands nowhere else. The name of a thread comes first.
@@ -351,6 +360,10 @@ impl ClientContext for QuietContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "rdkafka", %error, reason, "the offsets client is in trouble");
+        // Without a token no connection is even tried.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
     }
 }
 

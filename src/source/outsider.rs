@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
+use super::client::sign_in;
 use super::consumer::consumer_config;
 use super::offsets::QuietContext;
 use crate::config::Config;
@@ -35,7 +36,9 @@ impl Outsider {
     pub(crate) fn open(config: &Config) -> Result<Self, SourceError> {
         let mut properties = consumer_config(config, "valve-outsider");
         properties.set("group.protocol", "classic");
-        Ok(Self { consumer: Arc::new(properties.create_with_context(QuietContext::default())?) })
+        let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext::default())?;
+        sign_in(consumer.client(), &config.kafka);
+        Ok(Self { consumer: Arc::new(consumer) })
     }
 
     /// Commits, and waits for the answer: for as long as the client does, a minute or so.

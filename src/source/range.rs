@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
+use super::client::sign_in;
 use super::consumer::{Source, consumer_config, isolation};
 use super::offsets::QuietContext;
 use super::raw::take::{Record, RecordQueue};
@@ -35,6 +36,7 @@ impl RangeReader {
         let mut properties = consumer_config(config, "valve-takeover");
         properties.set("group.protocol", "classic").set("isolation.level", isolation(read_committed));
         let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext::default())?;
+        sign_in(consumer.client(), &config.kafka);
         let consumer = Arc::new(consumer);
         let queue = RecordQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;

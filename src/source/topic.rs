@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
-use super::client::{client_config, reason};
+use super::client::{client_config, reason, sign_in};
 use super::offsets::{QuietContext, explained};
 use crate::config::Config;
 use crate::types::Offset;
@@ -93,7 +93,7 @@ pub(crate) fn open_transaction(config: &Config, topic: &str) -> Result<Option<i3
 
 /// A client that reads and is no member of any group.
 fn reader(config: &Config, isolation: &str) -> Result<BaseConsumer<QuietContext>, KafkaError> {
-    client_config(&config.kafka)
+    let consumer: BaseConsumer<_> = client_config(&config.kafka)
         .set("client.id", "valve-letters")
         // The client wants a group, but asks nothing of it.
         .set("group.id", &config.name)
@@ -104,7 +104,9 @@ fn reader(config: &Config, isolation: &str) -> Result<BaseConsumer<QuietContext>
         // To look shall not create.
         .set("allow.auto.create.topics", "false")
         .set("auto.offset.reset", "earliest")
-        .create_with_context(QuietContext::default())
+        .create_with_context(QuietContext::default())?;
+    sign_in(consumer.client(), &config.kafka);
+    Ok(consumer)
 }
 
 /// Where each partition begins and ends.

@@ -30,9 +30,11 @@ mod intents;
 mod kafka;
 mod killing;
 mod lag;
+mod msk_iam;
 mod outages;
 mod page;
 mod patience;
+mod planted_secrets;
 mod producer;
 mod publishing_metrics;
 mod rebalancing;
@@ -40,6 +42,7 @@ mod registry_proxy;
 mod replaying;
 mod scene;
 mod secure_kafka;
+mod secure_registry;
 mod settings;
 mod shipped;
 mod sink_conformance;
@@ -49,6 +52,7 @@ mod stopping;
 mod storing;
 mod subscribing;
 mod taking_over;
+mod tls_listener;
 mod valve;
 
 /// Tests wait more than they compute.
@@ -105,6 +109,9 @@ fn main() -> ExitCode {
         intents::TESTS,
         bounded_memory::TESTS,
         secure_kafka::TESTS,
+        msk_iam::TESTS,
+        secure_registry::TESTS,
+        planted_secrets::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
     trials.extend(settings::TESTS.iter().chain(bounded_memory::ALONE).copied().map(alone));

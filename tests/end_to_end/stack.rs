@@ -41,6 +41,10 @@ pub(crate) struct Secure {
     pub(crate) sasl: String,
     /// TLS with a client's certificate.
     pub(crate) tls: String,
+    /// Tokens of MSK over TLS.
+    pub(crate) msk: String,
+    /// Whose tokens are taken there.
+    pub(crate) access_key: String,
     pub(crate) user: String,
     pub(crate) password: String,
     certificates: PathBuf,
@@ -51,6 +55,8 @@ impl Secure {
         Ok(Self {
             sasl: variable("VALVE_TEST_KAFKA_SASL")?,
             tls: variable("VALVE_TEST_KAFKA_TLS")?,
+            msk: variable("VALVE_TEST_KAFKA_MSK")?,
+            access_key: variable("VALVE_TEST_KAFKA_ACCESS_KEY")?,
             user: variable("VALVE_TEST_KAFKA_USER")?,
             password: variable("VALVE_TEST_KAFKA_PASSWORD")?,
             certificates: variable("VALVE_TEST_CERTIFICATES")?.into(),

@@ -54,6 +54,16 @@ impl Settings {
         self
     }
 
+    /// The names of the variables.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The value of a variable, which must be there.
+    pub(crate) fn get(&self, variable: &str) -> &str {
+        &self.0[variable]
+    }
+
     /// `valve` with these settings and arguments, ready to be started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_valve"));

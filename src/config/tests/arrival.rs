@@ -51,6 +51,10 @@ fn shown<T: std::fmt::Debug>(value: T) -> String {
     format!("{value:?}")
 }
 
+const HTTPS: &[(&str, &str)] = &[("registry.url", "'https://registry'")];
+
+const IDENTITY: &str = r#"Some(("/c.pem", "/k.pem"))"#;
+
 const LOCAL: &[(&str, &str)] = &[("sink.type", "'local'"), ("sink.bucket", "")];
 
 const CASES: &[Case] = &[
@@ -69,6 +73,19 @@ const CASES: &[Case] = &[
     case("kafka.bootstrap_servers", None, ("['a:1', 'b:2']", "a:1,b:2"), "a:1,b:2", |c| {
         c.kafka.bootstrap_servers.clone()
     }),
+    case("kafka.auth", Some("None"), ("'msk-iam'", "msk-iam"), "Some(MskIam { region: None })", |c| {
+        shown(&c.kafka.auth)
+    }),
+    with(
+        case(
+            "kafka.region",
+            Some("None"),
+            ("'eu-central-1'", "eu-central-1"),
+            r#"Some(MskIam { region: Some("eu-central-1") })"#,
+            |c| shown(&c.kafka.auth),
+        ),
+        &[("kafka.auth", "'msk-iam'")],
+    ),
     case(
         "registry.url",
         None,
@@ -82,6 +99,24 @@ const CASES: &[Case] = &[
         &[("registry.username", "'u'")],
     ),
     case("registry.token", Some("none"), ("123", "123"), "bearer 123", auth),
+    with(
+        case("registry.ca", Some("None"), ("'/ca.pem'", "/ca.pem"), r#"Some("/ca.pem")"#, |c| {
+            shown(&c.registry.tls.authorities)
+        }),
+        HTTPS,
+    ),
+    with(
+        case("registry.certificate", Some("None"), ("'/c.pem'", "/c.pem"), IDENTITY, |c| {
+            shown(&c.registry.tls.identity)
+        }),
+        &[("registry.url", "'https://registry'"), ("registry.key", "'/k.pem'")],
+    ),
+    with(
+        case("registry.key", Some("None"), ("'/k.pem'", "/k.pem"), IDENTITY, |c| {
+            shown(&c.registry.tls.identity)
+        }),
+        &[("registry.url", "'https://registry'"), ("registry.certificate", "'/c.pem'")],
+    ),
     case("registry.unknown_after", Some("30s"), ("'0 s'", "0 s"), "0ns", |c| shown(c.registry.unknown_after)),
     case("timestamp", None, ("['field:a.b@ms', 'processing']", "field:a.b@ms,processing"), "2", |c| {
         shown(c.timestamp.candidates().len())

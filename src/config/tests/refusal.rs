@@ -291,6 +291,16 @@ fn given_a_poll_interval_then_the_grace_must_be_shorter() {
 }
 
 #[test]
+fn given_kafka_auth_then_what_it_decides_on_is_refused() {
+    refused(&[("kafka.region", "'eu-central-1'")], "kafka.region", "needs `kafka.auth`");
+    refused(&[("kafka.auth", "'scram'")], "kafka.auth", "none of the allowed values");
+    for property in ["security.protocol", "sasl.mechanism", "sasl.username"] {
+        let name = format!("kafka.properties.{property}");
+        refused(&[("kafka.auth", "'msk-iam'"), (&name, "'x'")], &name, "`kafka.auth` decides on it");
+    }
+}
+
+#[test]
 fn given_half_an_identity_for_the_registry_then_the_other_half_is_asked_for() {
     refused(&[("registry.username", "'u'")], "registry.username", "`registry.password` is missing");
     refused(&[("registry.password", "'p'")], "registry.password", "`registry.username` is missing");
@@ -299,6 +309,9 @@ fn given_half_an_identity_for_the_registry_then_the_other_half_is_asked_for() {
         "registry.token",
         "neither",
     );
+    refused(&[("registry.ca", "'/ca.pem'")], "registry.ca", "no `https://` URL");
+    let tls = [("registry.url", "'https://registry'"), ("registry.key", "'/k.pem'")];
+    refused(&tls, "registry.key", "`registry.certificate` is missing");
     refused(&[("registry.token", "\"t\\n\"")], "registry.token", "line break");
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::syntax::{broker, choice};
+use super::syntax::{broker, choice, region};
 use crate::config::check::Checker;
 use crate::config::error::Problem;
 use crate::config::settings::PROPERTIES;
 use crate::config::value::duration;
-use crate::config::{Assignment, GroupConfig, GroupProtocol, Isolation, KafkaConfig, Secret};
+use crate::config::{Assignment, GroupConfig, GroupProtocol, Isolation, KafkaAuth, KafkaConfig, Secret};
 
 /// librdkafka's default of `max.poll.interval.ms`.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
@@ -77,7 +77,30 @@ pub(super) fn kafka(settings: &mut Checker) -> Option<KafkaConfig> {
             properties.insert(property, value);
         }
     }
-    Some(KafkaConfig { bootstrap_servers: bootstrap_servers?, properties })
+    let auth = auth(settings);
+    Some(KafkaConfig { bootstrap_servers: bootstrap_servers?, auth, properties })
+}
+
+/// What `kafka.auth` decides on.
+const OF_AUTH: &[&str] =
+    &["security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password"];
+
+fn auth(settings: &mut Checker) -> Option<KafkaAuth> {
+    let region = settings.optional("kafka.region", region);
+    let is_msk_iam = settings.optional("kafka.auth", |text| choice(text, &[("msk-iam", ())])).is_some();
+    if !settings.is_given("kafka.auth") {
+        if settings.is_given("kafka.region") {
+            settings.refuse("kafka.region", "it needs `kafka.auth`".into());
+        }
+        return None;
+    }
+    for name in OF_AUTH.iter().map(|property| format!("{PROPERTIES}{property}")) {
+        if settings.is_given(&name) {
+            let hint = "remove it, or `kafka.auth`";
+            settings.refuse(&name, Problem::with_hint("`kafka.auth` decides on it", hint));
+        }
+    }
+    is_msk_iam.then_some(KafkaAuth::MskIam { region })
 }
 
 fn property_is_free(property: &str) -> Result<(), Problem> {

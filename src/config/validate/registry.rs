@@ -1,10 +1,12 @@
 //! `registry.*`
 
+use std::path::PathBuf;
+
 use super::syntax::{base_url, one_line};
 use crate::config::check::Checker;
 use crate::config::error::Problem;
 use crate::config::value::duration;
-use crate::config::{RegistryAuth, RegistryConfig, Secret};
+use crate::config::{RegistryAuth, RegistryConfig, RegistryTls, Secret};
 
 /// The settings `registry.*`.
 pub(super) fn registry(settings: &mut Checker) -> Option<RegistryConfig> {
@@ -15,8 +17,9 @@ pub(super) fn registry(settings: &mut Checker) -> Option<RegistryConfig> {
         items.iter().map(|item| base_url(item)).collect::<Result<Vec<_>, _>>()
     });
     let auth = auth(settings);
+    let tls = tls(settings, urls.as_deref().unwrap_or_default());
     let unknown_after = settings.required("registry.unknown_after", duration);
-    Some(RegistryConfig { urls: urls?, auth, unknown_after: unknown_after? })
+    Some(RegistryConfig { urls: urls?, auth, tls, unknown_after: unknown_after? })
 }
 
 fn auth(settings: &mut Checker) -> Option<RegistryAuth> {
@@ -44,6 +47,26 @@ fn auth(settings: &mut Checker) -> Option<RegistryAuth> {
         (_, _, Some(token)) => Some(RegistryAuth::Bearer(token)),
         _ => None,
     }
+}
+
+fn tls(settings: &mut Checker, urls: &[String]) -> RegistryTls {
+    let file = |text: &str| Ok(PathBuf::from(text));
+    let authorities = settings.optional("registry.ca", file);
+    let certificate = settings.optional("registry.certificate", file);
+    let key = settings.optional("registry.key", file);
+    if certificate.is_some() != key.is_some() {
+        let (given, missing) = match certificate {
+            Some(_) => ("registry.certificate", "registry.key"),
+            None => ("registry.key", "registry.certificate"),
+        };
+        settings.refuse(given, format!("`{missing}` is missing beside it").into());
+    }
+    for name in ["registry.ca", "registry.certificate"] {
+        if settings.is_given(name) && !urls.is_empty() && urls.iter().all(|url| !url.starts_with("https:")) {
+            settings.refuse(name, "`registry.url` has no `https://` URL".into());
+        }
+    }
+    RegistryTls { authorities, identity: certificate.zip(key) }
 }
 
 /// A secret as it is, blanks and all; but what an HTTP header can't carry is refused here.

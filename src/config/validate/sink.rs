@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::MAX_KEY_PART;
-use super::syntax::{base_url, choice, one_line, word};
+use super::syntax::{base_url, choice, one_line, region, word};
 use crate::config::check::Checker;
 use crate::config::error::Problem;
 use crate::config::value::boolean;
@@ -121,16 +121,6 @@ fn bucket(text: &str) -> Result<String, Problem> {
         return Err("a bucket's name has no two dots in a row and is no IP address".into());
     }
     Ok(text.to_owned())
-}
-
-fn region(text: &str) -> Result<String, Problem> {
-    let text = text.trim();
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if text.bytes().all(is_plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("a region is written like `eu-central-1`".into())
-    }
 }
 
 /// What every key begins with: a relative path that can't leave its place.

@@ -49,6 +49,17 @@ pub(super) fn one_line(text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+/// An AWS region.
+pub(super) fn region(text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("a region is written like `eu-central-1`".into())
+    }
+}
+
 /// `host:port`.
 pub(super) fn host_port(text: &str) -> Result<String, Problem> {
     let text = one_line(text)?;

@@ -4,6 +4,7 @@
 //! the second, which looks at the marks only afterwards.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
@@ -23,7 +24,7 @@ use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::replay::MARK;
 use crate::dead_letter::replayed::Attempts;
 use crate::fault_point::{self, Point};
-use crate::source::client::{log, may_write, producer_config, reason};
+use crate::source::client::{log, may_write, producer_config, reason, sign_in, token};
 use crate::types::UnixMillis;
 
 /// How long the brokers may take for one step, and how often one that may be tried again is.
@@ -80,6 +81,7 @@ impl Resender {
         let made: Result<BaseProducer<Deliveries>, _> =
             transactional(config).create_with_context(Deliveries::new(config.dead_letter_topic()));
         let producer = made.map_err(|error| Unsent::Broken(reason(&error)))?;
+        sign_in(producer.client(), &config.kafka);
         let this = Self {
             producer,
             valve: config.name.clone(),
@@ -362,6 +364,12 @@ impl Deliveries {
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        token()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }

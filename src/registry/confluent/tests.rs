@@ -1,4 +1,4 @@
-use crate::config::{RegistryAuth, Secret};
+use crate::config::{RegistryAuth, RegistryTls, Secret};
 use crate::demo::registry_server::{Fault, RegistryServer, SubjectReference};
 use crate::registry::RawSchema;
 
@@ -8,7 +8,7 @@ const EVENT: &str = r#"{"type":"record","name":"Event","fields":[]}"#;
 
 fn config(urls: &[&str], auth: Option<RegistryAuth>) -> RegistryConfig {
     let urls = urls.iter().map(ToString::to_string).collect();
-    RegistryConfig { urls, auth, unknown_after: Duration::from_secs(30) }
+    RegistryConfig { urls, auth, tls: RegistryTls::default(), unknown_after: Duration::from_secs(30) }
 }
 
 fn client(urls: &[&str]) -> Confluent {

@@ -5,6 +5,7 @@
 //! - [`commit`]: offset commits whose answer comes as an event.
 //! - [`log_end`]: where a log ended when something was last fetched of it, without asking the brokers.
 //! - [`describe`]: Kafka's ids of topics, and whether they may be written to.
+//! - [`token`]: a token for a client that isn't polled.
 
 #![expect(unsafe_code, reason = "calls librdkafka's C API; each block states why it is sound")]
 
@@ -12,3 +13,4 @@ pub(super) mod commit;
 pub(super) mod describe;
 pub(super) mod log_end;
 pub(super) mod take;
+pub(super) mod token;
