@@ -8,7 +8,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("rdkafka::", &["source/", "dead_letter/producer"]),
     ("rdkafka_sys::", &["source/raw/"]),
     ("aws_sdk_s3::", &["sink/s3.rs", "sink/s3/"]),
-    ("aws_config::", &["sink/s3.rs", "sink/s3/", "source/msk_iam.rs"]),
+    ("aws_config::", &["sink/s3.rs", "sink/s3/", "source/tokens/"]),
     ("std::env", &["config/"]),
     ("SystemTime", &["clock.rs"]),
     ("Instant::now", &["clock.rs"]),

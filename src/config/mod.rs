@@ -172,6 +172,21 @@ pub enum KafkaAuth {
         /// `kafka.region`; otherwise the ordinary chain's.
         region: Option<String>,
     },
+    /// Tokens of an OpenID provider.
+    Oidc(Oidc),
+}
+
+/// `kafka.oidc.*`: the client-credentials grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oidc {
+    /// `kafka.oidc.token_url`
+    pub token_url: String,
+    /// `kafka.oidc.client_id`
+    pub client_id: String,
+    /// `kafka.oidc.client_secret`
+    pub client_secret: Secret,
+    /// `kafka.oidc.scope`
+    pub scope: Option<String>,
 }
 
 /// `registry.*`

@@ -94,14 +94,30 @@ pub(super) const SETTINGS: &[Setting] = &[
     required("kafka.bootstrap_servers", "a list of `host:port`", "the brokers to begin with"),
     optional(
         "kafka.auth",
-        "`msk-iam`",
-        "signs in at Amazon MSK by IAM, over TLS, with the AWS SDK's ordinary credentials; for other ways see docs/security.md",
+        "`msk-iam`, `oidc`",
+        "signs in over TLS, at Amazon MSK by IAM with the AWS SDK's ordinary credentials, or with tokens of an OpenID provider; for other ways see docs/security.md",
     ),
     optional(
         "kafka.region",
-        "an AWS region; with `kafka.auth`",
+        "an AWS region; only with `kafka.auth` = `msk-iam`",
         "the cluster's region; otherwise the SDK's ordinary chain decides",
     ),
+    optional(
+        "kafka.oidc.token_url",
+        "an `http://` or `https://` URL; only with `kafka.auth` = `oidc`, which needs it",
+        "where the provider gives tokens",
+    ),
+    optional(
+        "kafka.oidc.client_id",
+        "text; only with `kafka.auth` = `oidc`, which needs it",
+        "the name by which the provider knows valve",
+    ),
+    secret(
+        "kafka.oidc.client_secret",
+        "text; only with `kafka.auth` = `oidc`, which needs it",
+        "the password to that name",
+    ),
+    optional("kafka.oidc.scope", "text; only with `kafka.auth` = `oidc`", "what the token shall be good for"),
     required("registry.url", "a list of `http://` or `https://` URLs", "the schema registry; tried in order"),
     optional("registry.username", "text; with `registry.password`", "for HTTP basic authentication"),
     secret("registry.password", "text; with `registry.username`", "for HTTP basic authentication"),

@@ -9,11 +9,11 @@ use rdkafka::client::{Client, ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
-use super::msk_iam;
 use super::raw::describe;
 use super::raw::token::set_token;
+use super::tokens;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{self, KafkaAuth, KafkaConfig};
+use crate::config::{self, KafkaConfig};
 use crate::telemetry::repeats::Repeats;
 
 /// A client's configuration with the brokers and the properties of `kafka`; what belongs to one kind of client
@@ -46,9 +46,9 @@ pub(crate) fn configure(config: &mut ClientConfig, kafka: &KafkaConfig) {
 /// Lets a new client sign in where that takes a token: those that aren't polled before they are asked something would wait for
 /// one in vain. To be called for every client.
 pub(crate) fn sign_in<C: ClientContext>(client: &Client<C>, kafka: &KafkaConfig) {
-    let Some(KafkaAuth::MskIam { region }) = &kafka.auth else { return };
-    msk_iam::begin(region.as_deref());
-    let given = msk_iam::token().and_then(|token| set_token(client, &token));
+    let Some(auth) = &kafka.auth else { return };
+    tokens::begin(auth);
+    let given = tokens::token().and_then(|token| set_token(client, &token));
     if let Err(reason) = given {
         tracing::debug!(reason, "a Kafka client begins without a token");
     }
@@ -59,7 +59,7 @@ pub(crate) fn sign_in<C: ClientContext>(client: &Client<C>, kafka: &KafkaConfig)
 /// # Errors
 /// Why there is none; the client asks again ten seconds later.
 pub(crate) fn token() -> Result<OAuthToken, Box<dyn Error>> {
-    msk_iam::token().map_err(Into::into)
+    tokens::token().map_err(Into::into)
 }
 
 /// Whether brokers have to show certificates.

@@ -12,11 +12,11 @@ pub mod client;
 pub(crate) mod consumer;
 mod context;
 pub(crate) mod embedded;
-mod msk_iam;
 pub(crate) mod offsets;
 pub(crate) mod outsider;
 pub(crate) mod range;
 mod raw;
+mod tokens;
 pub(crate) mod topic;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -31,6 +31,7 @@ mod kafka;
 mod killing;
 mod lag;
 mod msk_iam;
+mod oidc;
 mod outages;
 mod page;
 mod patience;
@@ -53,6 +54,7 @@ mod storing;
 mod subscribing;
 mod taking_over;
 mod tls_listener;
+mod token_provider;
 mod valve;
 
 /// Tests wait more than they compute.
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
         bounded_memory::TESTS,
         secure_kafka::TESTS,
         msk_iam::TESTS,
+        oidc::TESTS,
         secure_registry::TESTS,
         planted_secrets::TESTS,
     ];

@@ -214,6 +214,7 @@ fn given_planted_secrets_beside_settings_that_are_wrong_then_the_errors_have_non
         ("VALVE_KAFKA__PROPERTIES__SSL_KEY_PEM", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SSL_KEY_PASSWORD", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SASL_OAUTHBEARER_CONFIG", |secret| secret),
+        ("VALVE_KAFKA__OIDC__CLIENT_SECRET", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SASL_PASWORD", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SECURITY_PROTOCOL", |secret| secret),
     ];

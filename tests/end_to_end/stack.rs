@@ -41,6 +41,8 @@ pub(crate) struct Secure {
     pub(crate) sasl: String,
     /// TLS with a client's certificate.
     pub(crate) tls: String,
+    /// Tokens that nobody signed, over TLS.
+    pub(crate) oauth: String,
     /// Tokens of MSK over TLS.
     pub(crate) msk: String,
     /// Whose tokens are taken there.
@@ -55,6 +57,7 @@ impl Secure {
         Ok(Self {
             sasl: variable("VALVE_TEST_KAFKA_SASL")?,
             tls: variable("VALVE_TEST_KAFKA_TLS")?,
+            oauth: variable("VALVE_TEST_KAFKA_OAUTH")?,
             msk: variable("VALVE_TEST_KAFKA_MSK")?,
             access_key: variable("VALVE_TEST_KAFKA_ACCESS_KEY")?,
             user: variable("VALVE_TEST_KAFKA_USER")?,

@@ -51,6 +51,20 @@ fn shown<T: std::fmt::Debug>(value: T) -> String {
     format!("{value:?}")
 }
 
+fn oidc(config: &Config) -> Oidc {
+    match &config.kafka.auth {
+        Some(KafkaAuth::Oidc(oidc)) => oidc.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+const OIDC: &[(&str, &str)] = &[
+    ("kafka.auth", "'oidc'"),
+    ("kafka.oidc.token_url", "'http://provider'"),
+    ("kafka.oidc.client_id", "'valve'"),
+    ("kafka.oidc.client_secret", "'s'"),
+];
+
 const HTTPS: &[(&str, &str)] = &[("registry.url", "'https://registry'")];
 
 const IDENTITY: &str = r#"Some(("/c.pem", "/k.pem"))"#;
@@ -86,6 +100,20 @@ const CASES: &[Case] = &[
         ),
         &[("kafka.auth", "'msk-iam'")],
     ),
+    with(
+        case("kafka.oidc.token_url", None, ("'https://p/t'", "https://p/t"), "https://p/t", |c| {
+            oidc(c).token_url
+        }),
+        OIDC,
+    ),
+    with(case("kafka.oidc.client_id", None, ("123", "123"), "123", |c| oidc(c).client_id), OIDC),
+    with(
+        case("kafka.oidc.client_secret", None, ("true", "true"), "true", |c| {
+            oidc(c).client_secret.reveal().to_owned()
+        }),
+        OIDC,
+    ),
+    with(case("kafka.oidc.scope", None, ("'a b'", "a b"), r#"Some("a b")"#, |c| shown(oidc(c).scope)), OIDC),
     case(
         "registry.url",
         None,
@@ -272,7 +300,8 @@ fn given_no_source_then_the_default_arrives() {
 #[test]
 fn given_a_setting_in_the_file_then_it_arrives() {
     for case in CASES {
-        let lines: Vec<_> = case.with.iter().copied().chain([(case.setting, case.toml)]).collect();
+        let with = case.with.iter().copied().filter(|(name, _)| *name != case.setting);
+        let lines: Vec<_> = with.chain([(case.setting, case.toml)]).collect();
         let config = load_lines(&lines).unwrap_or_else(|errors| panic!("{}: {errors}", case.setting));
         assert_eq!((case.field)(&config), case.given, "{}", case.setting);
     }

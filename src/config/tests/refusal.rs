@@ -292,7 +292,11 @@ fn given_a_poll_interval_then_the_grace_must_be_shorter() {
 
 #[test]
 fn given_kafka_auth_then_what_it_decides_on_is_refused() {
-    refused(&[("kafka.region", "'eu-central-1'")], "kafka.region", "needs `kafka.auth`");
+    refused(&[("kafka.region", "'eu-central-1'")], "kafka.region", "needs `kafka.auth` = `msk-iam`");
+    refused(&[("kafka.oidc.scope", "'x'")], "kafka.oidc.scope", "needs `kafka.auth` = `oidc`");
+    let id =
+        [("kafka.auth", "'oidc'"), ("kafka.oidc.token_url", "'http://p/'"), ("kafka.oidc.client_id", "'v'")];
+    refused(&id, "kafka.oidc.client_secret", "required");
     refused(&[("kafka.auth", "'scram'")], "kafka.auth", "none of the allowed values");
     for property in ["security.protocol", "sasl.mechanism", "sasl.username"] {
         let name = format!("kafka.properties.{property}");

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::syntax::{broker, choice, region};
+use super::syntax::{base_url, broker, choice, one_line, region};
 use crate::config::check::Checker;
 use crate::config::error::Problem;
 use crate::config::settings::PROPERTIES;
 use crate::config::value::duration;
-use crate::config::{Assignment, GroupConfig, GroupProtocol, Isolation, KafkaAuth, KafkaConfig, Secret};
+use crate::config::{
+    Assignment, GroupConfig, GroupProtocol, Isolation, KafkaAuth, KafkaConfig, Oidc, Secret,
+};
 
 /// librdkafka's default of `max.poll.interval.ms`.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
@@ -85,22 +87,55 @@ pub(super) fn kafka(settings: &mut Checker) -> Option<KafkaConfig> {
 const OF_AUTH: &[&str] =
     &["security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password"];
 
+const ONLY_MSK_IAM: &[&str] = &["kafka.region"];
+const ONLY_OIDC: &[&str] =
+    &["kafka.oidc.token_url", "kafka.oidc.client_id", "kafka.oidc.client_secret", "kafka.oidc.scope"];
+
+#[derive(Clone, Copy)]
+enum Auth {
+    MskIam,
+    Oidc,
+}
+
 fn auth(settings: &mut Checker) -> Option<KafkaAuth> {
-    let region = settings.optional("kafka.region", region);
-    let is_msk_iam = settings.optional("kafka.auth", |text| choice(text, &[("msk-iam", ())])).is_some();
-    if !settings.is_given("kafka.auth") {
-        if settings.is_given("kafka.region") {
-            settings.refuse("kafka.region", "it needs `kafka.auth`".into());
-        }
+    let kind = settings
+        .optional("kafka.auth", |text| choice(text, &[("msk-iam", Auth::MskIam), ("oidc", Auth::Oidc)]));
+    if kind.is_some() {
+        refuse(
+            settings,
+            OF_AUTH.iter().map(|property| format!("{PROPERTIES}{property}")),
+            "`kafka.auth` decides on it",
+        );
+    } else if settings.is_given("kafka.auth") {
         return None;
     }
-    for name in OF_AUTH.iter().map(|property| format!("{PROPERTIES}{property}")) {
-        if settings.is_given(&name) {
-            let hint = "remove it, or `kafka.auth`";
-            settings.refuse(&name, Problem::with_hint("`kafka.auth` decides on it", hint));
+    if !matches!(kind, Some(Auth::MskIam)) {
+        refuse(settings, ONLY_MSK_IAM.iter(), "it needs `kafka.auth` = `msk-iam`");
+    }
+    if !matches!(kind, Some(Auth::Oidc)) {
+        refuse(settings, ONLY_OIDC.iter(), "it needs `kafka.auth` = `oidc`");
+    }
+    match kind? {
+        Auth::MskIam => Some(KafkaAuth::MskIam { region: settings.optional("kafka.region", region) }),
+        Auth::Oidc => oidc(settings).map(KafkaAuth::Oidc),
+    }
+}
+
+/// Refuses those of the settings that are given.
+fn refuse(settings: &mut Checker, names: impl Iterator<Item = impl AsRef<str>>, why: &str) {
+    for name in names {
+        if settings.is_given(name.as_ref()) {
+            settings.refuse(name.as_ref(), why.into());
         }
     }
-    is_msk_iam.then_some(KafkaAuth::MskIam { region })
+}
+
+fn oidc(settings: &mut Checker) -> Option<Oidc> {
+    let token_url = settings.required("kafka.oidc.token_url", base_url);
+    let client_id = settings.required("kafka.oidc.client_id", one_line);
+    let client_secret = settings.required("kafka.oidc.client_secret", |text| Ok(Secret::new(text)));
+    let scope = settings.optional("kafka.oidc.scope", |text| Ok(text.to_owned()));
+    Some(Oidc { token_url: token_url?, client_id: client_id?, client_secret: client_secret?, scope })
 }
 
 fn property_is_free(property: &str) -> Result<(), Problem> {

@@ -42,6 +42,7 @@ listener.name.sasl.scram-sha-256.sasl.jaas.config=\
 listener.name.sasl.scram-sha-512.sasl.jaas.config=\
   org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.oauth.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.oauth.oauthbearer.connections.max.reauth.ms=60000
 listener.name.oauth.oauthbearer.sasl.jaas.config=\
   org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
   unsecuredLoginStringClaim_sub="broker";

@@ -1,7 +1,7 @@
 //! The token is what AWS's own clients make: decoded, taken apart, and its signature worked out by the rules of Signature Version 4.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -9,7 +9,9 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use super::super::CLOCK;
 use super::*;
+use crate::clock::Clock as _;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
@@ -93,23 +95,4 @@ async fn given_credentials_of_a_session_then_it_is_signed_too_and_the_token_ends
     assert_eq!(parameters["X-Amz-Signature"], signature("kafka.eu-central-1.amazonaws.com", &parameters));
     let expected = i64::try_from(soon.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     assert_eq!(token.expires.0, expected);
-}
-
-#[test]
-fn given_a_token_then_it_is_renewed_at_half_of_its_life_and_an_older_one_stays_while_it_lasts() {
-    let now = CLOCK.now();
-    assert_eq!(half_of_life(UnixMillis(now.0 + 900_000), now), Duration::from_secs(450));
-    assert_eq!(half_of_life(UnixMillis(now.0 - 1), now), SHORTEST);
-
-    let state = State { current: Mutex::default(), changed: Condvar::new() };
-    let stands = || state.current.lock().unwrap().clone().unwrap().map(|token| token.text);
-    let token = |text: &str, expires| Ok(Token { text: text.to_owned(), expires: UnixMillis(expires) });
-    state.set(Err("denied".to_owned()));
-    assert_eq!(stands(), Err("denied".to_owned()));
-    state.set(token("a", now.0 + 60_000));
-    state.set(Err("denied".to_owned()));
-    assert_eq!(stands(), Ok("a".to_owned()), "one that lasts is better than none");
-    state.set(token("b", now.0 - 1));
-    state.set(Err("denied".to_owned()));
-    assert_eq!(stands(), Err("denied".to_owned()));
 }
