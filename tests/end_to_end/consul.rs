@@ -21,18 +21,18 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
 ];
 
 /// A part of Consul's keys that no other test uses.
-struct Keys<'a> {
+pub(crate) struct Keys<'a> {
     stack: &'a Stack,
-    environment: String,
+    pub(crate) environment: String,
 }
 
 impl<'a> Keys<'a> {
-    fn new(stack: &'a Stack) -> Self {
+    pub(crate) fn new(stack: &'a Stack) -> Self {
         Self { stack, environment: unique("env") }
     }
 
     /// Writes a value below the environment's folder.
-    fn put(&self, key: &str, value: &str) {
+    pub(crate) fn put(&self, key: &str, value: &str) {
         self.ask(reqwest::Method::PUT, &format!("kv/{}/{key}", self.folder()), value.to_owned());
     }
 

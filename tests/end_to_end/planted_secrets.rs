@@ -2,10 +2,12 @@
 //! serves is searched for them, as they are and as base64, percent-encoded or escaped in JSON.
 
 use std::fs;
+use std::net::TcpListener;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
+use crate::consul::Keys;
 use crate::event::orders;
 use crate::registry_proxy::{Mode, RegistryProxy};
 use crate::scene::Scene;
@@ -124,7 +126,11 @@ fn settings(scene: &Scene<'_>, search: &mut Search) -> Settings {
         .with("VALVE_LOG__FILTER", ALL_LOGS)
 }
 
-/// The registry's password comes by way of a file, the brokers' by way of the environment.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// The registry's password comes from Consul, which refers to a file, the brokers' by way of the environment.
 fn given_planted_secrets_and_everything_logged_then_a_valve_at_work_prints_and_serves_none_of_them(
     stack: &Stack,
 ) {
@@ -133,10 +139,17 @@ fn given_planted_secrets_and_everything_logged_then_a_valve_at_work_prints_and_s
     let registry = RegistryProxy::new(&stack.registry, Mode::Forward);
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), search.plant("registry")).unwrap();
+    let keys = Keys::new(stack);
+    keys.put("registry/password", &format!("${{file:{}}}", file.path().display()));
+    search.know(&stack.consul_token);
     let settings = settings(&scene, &mut search)
         .with("VALVE_REGISTRY__URL", &registry.url())
         .with("VALVE_REGISTRY__USERNAME", "a-user")
-        .with("VALVE_REGISTRY__PASSWORD", &format!("${{file:{}}}", file.path().display()));
+        // It listens twice: while it waits for Consul, and then for good.
+        .with("VALVE_HTTP__LISTEN", &free_address())
+        .with("VALVE_ENVIRONMENT", &keys.environment)
+        .with("CONSUL_HTTP_ADDR", &stack.consul)
+        .with("CONSUL_HTTP_TOKEN", &stack.consul_token);
     let password = settings.get("VALVE_KAFKA__PROPERTIES__SASL_PASSWORD").to_owned();
     let settings = settings
         .with("PASSWORD_OF_THE_BROKERS", &password)

@@ -8,6 +8,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use super::{CLOCK, Token};
 use crate::clock::Clock as _;
 use crate::config::Oidc;
+use crate::http_client;
 use crate::types::UnixMillis;
 
 /// More than any token, in bytes.
@@ -40,21 +41,10 @@ pub(super) async fn make(client: &Client, provider: &Oidc) -> Result<Token, Stri
         .header("content-type", "application/x-www-form-urlencoded")
         .header("accept", "application/json")
         .body(form.finish());
-    let response = asked.send().await.map_err(|error| fail(told(error)))?;
+    let response = asked.send().await.map_err(|error| fail(http_client::told(error)))?;
     let status = response.status();
-    let body = bounded_body(response).await.map_err(&fail)?;
+    let body = http_client::body(response, MAX_RESPONSE).await.map_err(&fail)?;
     understand(status, &body).map_err(fail)
-}
-
-async fn bounded_body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(told)? {
-        if body.len() + chunk.len() > MAX_RESPONSE {
-            return Err(format!("the answer is larger than {MAX_RESPONSE} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn understand(status: StatusCode, body: &[u8]) -> Result<Token, String> {
@@ -81,11 +71,6 @@ fn understand(status: StatusCode, body: &[u8]) -> Result<Token, String> {
             Err(format!("HTTP {}{code}", status.as_u16()))
         }
     }
-}
-
-/// What went wrong below HTTP, down to its cause; without the URL, which is told already.
-fn told(error: reqwest::Error) -> String {
-    super::chain(&error.without_url())
 }
 
 #[cfg(test)]
