@@ -17,13 +17,14 @@ use self::exit_codes::{
 use crate::core::layout::Hour;
 use crate::dead_letter::Reason;
 use crate::types::{Offset, UnixMillis};
+use crate::version;
 
 /// Kafka to hourly Avro files on S3
 ///
 /// Consumes Avro events from Kafka, sorts them by a timestamp inside each event into hourly partitions, and stores
 /// them as Avro container files on S3.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "valve", version, arg_required_else_help = true, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "valve", version = version::text(), arg_required_else_help = true, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -31,3 +31,4 @@ pub(crate) mod takeover;
 pub mod telemetry;
 mod topics;
 pub mod types;
+mod version;

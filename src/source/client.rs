@@ -71,6 +71,12 @@ fn is_tls(kafka: &KafkaConfig) -> bool {
     protocol.is_some_and(|protocol| protocol.reveal().to_lowercase().contains("ssl"))
 }
 
+/// The version of librdkafka that this program is built with.
+#[must_use]
+pub(crate) fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
 /// Properties of `kafka.properties` that only consumers know: a producer would complain about each.
 const CONSUMERS_ONLY: [&str; 9] = [
     "session.timeout.ms",
