@@ -16,6 +16,8 @@ pub mod core;
 pub mod daemon;
 pub mod dead_letter;
 pub mod demo;
+#[cfg(test)]
+mod deployment;
 pub(crate) mod fault_point;
 pub(crate) mod hours;
 mod http_client;

@@ -30,6 +30,8 @@ mod tests;
 mod validate;
 mod value;
 
+#[cfg(test)]
+pub(crate) use consul::tests::consul as test_consul;
 pub use error::{ConfigError, ConfigErrors};
 pub use secret::Secret;
 pub use sources::{LoadError, Patience, Sources};

@@ -81,7 +81,7 @@ fn seconds(from: UnixMillis, to: UnixMillis) -> f64 {
 
 #[cfg(test)]
 #[path = "scaling_tests.rs"]
-mod scaling;
+pub(crate) mod scaling;
 
 #[cfg(test)]
 mod tests {

@@ -22,7 +22,7 @@ const STEP: i64 = 10;
 const START: i64 = 60;
 const MOVE: i64 = 20;
 /// The targets: 25 batches, and two hours.
-const TARGETS: [f64; 2] = [25.0 * BATCH as f64, 7_200.0];
+pub(crate) const TARGETS: [f64; 2] = [25.0 * BATCH as f64, 7_200.0];
 
 struct Partition {
     committed: i64,
@@ -140,8 +140,9 @@ struct Autoscaler {
     changes: Vec<(i64, i64)>,
 }
 
-const COOLDOWN_OUT: i64 = 120;
-const COOLDOWN_IN: i64 = 600;
+/// How long after a change the next one may come, in seconds.
+pub(crate) const COOLDOWN_OUT: i64 = 120;
+pub(crate) const COOLDOWN_IN: i64 = 600;
 
 impl Autoscaler {
     fn new(bounds: (usize, usize)) -> Self {

@@ -19,7 +19,7 @@ use super::settings::{FROM_CONSUL_NEVER, PROPERTIES, SETTINGS};
 
 mod agent;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use agent::Agent;
 use agent::Pair;

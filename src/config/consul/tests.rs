@@ -40,7 +40,8 @@ async fn serve(routes: Router) -> String {
     address
 }
 
-async fn consul(keys: &[(&'static str, &'static str)]) -> String {
+/// The address of a server that answers as Consul with these keys does.
+pub(crate) async fn consul(keys: &[(&'static str, &'static str)]) -> String {
     serve(Router::new().route("/v1/kv/{*key}", get(kv)).with_state(Arc::new(keys.iter().copied().collect())))
         .await
 }

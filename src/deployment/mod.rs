@@ -1,0 +1,12 @@
+//! What `terraform/` says of this program, held against the program: environment variables against the settings, metrics and
+//! dimensions against the catalogue, rights against the calls of the store, limits against those that were simulated.
+//!
+//! Terraform itself can't check that, and without the cloud it can't even plan. So the expressions from which the tasks'
+//! environment, containers, alarms and targets follow are evaluated here, for both examples.
+
+mod containers;
+mod environment;
+mod example;
+mod module;
+mod references;
+mod watching;

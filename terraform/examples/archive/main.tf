@@ -1,0 +1,73 @@
+# The archive: every event by the hour in which it happened, for good. All settings are environment variables.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.60, < 7.0"
+    }
+  }
+}
+
+provider "aws" {
+  region = var.region
+}
+
+module "bucket" {
+  source = "../../modules/bucket"
+
+  bucket      = var.bucket
+  kms_key_arn = var.kms_key_arn
+}
+
+module "archive" {
+  source = "../../modules/valve"
+
+  name        = "archive"
+  environment = var.environment
+  image       = var.image
+
+  settings = {
+    "topics"                  = "registry"
+    "kafka.bootstrap_servers" = join(",", var.kafka_bootstrap_servers)
+    # How the brokers are spoken to; any property of librdkafka can be set so.
+    "kafka.properties.security.protocol" = "sasl_ssl"
+    "kafka.properties.sasl.mechanism"    = "SCRAM-SHA-512"
+    "registry.url"                       = var.registry_url
+    "timestamp"                          = "field:created_at,kafka"
+    "codec"                              = "zstd-3"
+  }
+  secrets = {
+    "kafka.properties.sasl.username" = "${var.kafka_secret_arn}:username::"
+    "kafka.properties.sasl.password" = "${var.kafka_secret_arn}:password::"
+  }
+  secrets_kms_key_arns = [var.kms_key_arn]
+
+  bucket      = module.bucket.bucket
+  prefix      = "archive"
+  region      = var.region
+  kms_key_arn = var.kms_key_arn
+
+  cpu           = 2048
+  memory        = 4096
+  min_processes = 2
+  max_processes = 12
+
+  cluster    = var.cluster
+  vpc_id     = var.vpc_id
+  subnet_ids = var.subnet_ids
+  egress = {
+    kafka    = { port = 9096, security_group_id = var.kafka_security_group_id }
+    registry = { port = 443, cidr_ipv4 = var.vpc_cidr }
+    s3       = { port = 443, prefix_list_id = var.s3_prefix_list_id }
+  }
+
+  alarm_actions = var.alarm_actions
+}
+
+output "dashboard_of" {
+  description = "The service to look at."
+  value       = module.archive.service_name
+}

@@ -1,0 +1,74 @@
+variable "environment" {
+  description = "Such as prod."
+  type        = string
+}
+
+variable "image" {
+  description = "valve's image, by its digest."
+  type        = string
+}
+
+variable "region" {
+  description = "The AWS region."
+  type        = string
+}
+
+variable "bucket" {
+  description = "The bucket to make."
+  type        = string
+}
+
+variable "kafka_bootstrap_servers" {
+  description = "host:port of some brokers."
+  type        = list(string)
+}
+
+variable "kafka_security_group_id" {
+  description = "The brokers' security group."
+  type        = string
+}
+
+variable "registry_url" {
+  description = "The schema registry."
+  type        = string
+}
+
+variable "cluster" {
+  description = "The ECS cluster's name."
+  type        = string
+}
+
+variable "vpc_id" {
+  description = "The VPC."
+  type        = string
+}
+
+variable "vpc_cidr" {
+  description = "Its addresses, where Consul is."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "Private subnets."
+  type        = list(string)
+}
+
+variable "alarm_actions" {
+  description = "SNS topics that are told of alarms."
+  type        = list(string)
+}
+
+variable "consul_address" {
+  description = "host:port of Consul, which speaks TLS."
+  type        = string
+}
+
+variable "consul_token_secret_arn" {
+  description = "The secret that is valve's token: it may read the keys below data-pipeline/<environment>."
+  type        = string
+}
+
+variable "agent_image" {
+  description = "The CloudWatch agent's image, pinned."
+  type        = string
+}
