@@ -3,10 +3,13 @@
 //!
 //! Terraform itself can't check that, and without the cloud it can't even plan. So the expressions from which the tasks'
 //! environment, containers, alarms and targets follow are evaluated here, for both examples.
+//!
+//! And what a release is made of: its dependencies, their licences and where they come from.
 
 mod containers;
 mod environment;
 mod example;
 mod module;
 mod references;
+mod supply;
 mod watching;
