@@ -1,7 +1,8 @@
-//! Where a valve begins when its group's offsets are gone but its files are there.
+//! Where a valve begins when its group's offsets are gone but its files are there, or are another tool's.
 
 use std::time::Duration;
 
+use crate::auditing::audit;
 use crate::event::{Event, HOUR, SEVEN, orders};
 use crate::patience::stays;
 use crate::scene::Scene;
@@ -13,6 +14,7 @@ use crate::{Test, tests};
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_offsets_that_kafka_forgot_then_it_does_not_start_over_and_with_start_stored_it_goes_on,
     given_a_last_batch_that_lacks_files_and_forgotten_offsets_then_it_is_promised_again_and_completed,
+    given_offsets_of_the_tool_that_was_here_before_then_valve_stores_what_is_behind_them_and_the_audit_proves_that,
 ];
 
 fn settings(scene: &Scene<'_>) -> Settings {
@@ -59,4 +61,37 @@ fn given_a_last_batch_that_lacks_files_and_forgotten_offsets_then_it_is_promised
     assert!(valve.output().contains("promised before"), "nothing was made again");
     valve.stop();
     scene.assert_stored(&produced);
+}
+
+/// As docs/migration.md has it: two partitions with offsets, and one that the other tool never stored anything of.
+fn given_offsets_of_the_tool_that_was_here_before_then_valve_stores_what_is_behind_them_and_the_audit_proves_that(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 3);
+    let topic = scene.topic.clone();
+    let produced = scene.produce(&orders(&topic, 0..300, 3));
+    let offsets = [40, 70, 0];
+    scene.kafka.commit(&scene.name, &topic, &offsets[..2]);
+    let valve = Valve::run(&settings(&scene));
+    scene.wait_committed();
+    valve.stop();
+
+    let behind = |index: usize| i64::try_from(index / 3).unwrap() >= offsets[index % 3];
+    let stored: Vec<_> = produced
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| behind(*index))
+        .map(|(_, record)| record)
+        .collect();
+    assert_eq!(stored.len(), 60 + 30 + 100);
+    scene.assert_stored(&stored);
+    let audited = audit(&settings(&scene), &[]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    for (partition, offset) in (0..).zip(offsets) {
+        let begins = audited.text.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next()? == format!("{topic}[{partition}]")).then(|| words.next().map(str::to_owned))?
+        });
+        assert_eq!(begins.collect::<Vec<_>>(), [offset.to_string()], "{}", audited.text);
+    }
 }
