@@ -145,7 +145,7 @@ resource "aws_cloudwatch_metric_alarm" "labelled" {
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = "valve-${var.environment}-${replace(var.name, ".", "-")}"
+  dashboard_name = local.id
   dashboard_body = templatefile("${path.module}/../../../docker/cloudwatch-dashboard.json", {
     namespace   = var.name
     valve       = var.name

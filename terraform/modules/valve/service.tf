@@ -1,5 +1,5 @@
 resource "aws_ecs_service" "this" {
-  name            = "valve-${replace(var.name, ".", "-")}"
+  name            = local.id
   cluster         = data.aws_ecs_cluster.this.arn
   task_definition = aws_ecs_task_definition.this.arn
   desired_count   = var.min_processes

@@ -1,6 +1,9 @@
 # The task: valve, and with metrics = "statsd" the CloudWatch agent beside it.
 
 locals {
+  # Names that mustn't have dots.
+  id = "valve-${var.environment}-${replace(var.name, ".", "-")}"
+
   log_options = {
     awslogs-group  = aws_cloudwatch_log_group.this.name
     awslogs-region = var.region
@@ -97,7 +100,7 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_ecs_task_definition" "this" {
-  family                   = "valve-${var.environment}-${replace(var.name, ".", "-")}"
+  family                   = local.id
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = var.cpu

@@ -15,8 +15,8 @@ variable "environment" {
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9._-]{1,64}$", var.environment))
-    error_message = "Letters, digits, '.', '_' and '-', at most 64."
+    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.environment))
+    error_message = "Letters, digits, '_' and '-', at most 64: names in AWS have it, and not all of those may have dots."
   }
 }
 
