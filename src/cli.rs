@@ -11,8 +11,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::exit_codes::{
-    AUDIT_EXIT_CODES, CONFIG_EXIT_CODES, DEADLETTERS_EXIT_CODES, EXIT_CODES, HEALTHCHECK_EXIT_CODES,
-    HOURS_EXIT_CODES, INTENTS_EXIT_CODES, REPLAY_EXIT_CODES,
+    AUDIT_EXIT_CODES, CHECK_EXIT_CODES, CONFIG_EXIT_CODES, DEADLETTERS_EXIT_CODES, EXIT_CODES,
+    HEALTHCHECK_EXIT_CODES, HOURS_EXIT_CODES, INTENTS_EXIT_CODES, REPLAY_EXIT_CODES,
 };
 use crate::core::layout::Hour;
 use crate::dead_letter::Reason;
@@ -52,6 +52,13 @@ pub enum Command {
     /// standard error.
     #[command(after_help = CONFIG_EXIT_CODES)]
     Config(ConfigArgs),
+    /// Try out whether a valve with these settings could work here, and say what to do where it couldn't
+    ///
+    /// Reaches Kafka, the registry and the store, and tries what valve does there: rights on topics and the group, conditional
+    /// writes, the newest records' schemas and hours. Leaves nothing behind and joins no group, so it may run beside valves that
+    /// are at work. Takes a minute at most. Uses the same settings as `valve run`.
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check(CheckArgs),
     /// Prove that every offset is stored exactly once, or say which aren't
     ///
     /// Compares the headers of the stored files with the consumer group's committed offsets and their metadata. Uses
@@ -278,6 +285,20 @@ pub struct ConfigArgs {
     /// Print the table of all settings in Markdown instead
     #[arg(long)]
     pub docs: bool,
+}
+
+/// The arguments of `valve check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// TOML file with settings [otherwise the one that VALVE_CONFIG names, if any]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only validate the settings; ask nobody
+    #[arg(long)]
+    pub offline: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How settings are printed.

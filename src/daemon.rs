@@ -242,7 +242,10 @@ async fn attend(
 }
 
 /// The terms, if every intent that they can lead to fits into an offset commit.
-fn checked_terms(config: &Config) -> Result<Terms, RunError> {
+///
+/// # Errors
+/// What to shorten, otherwise.
+pub(crate) fn checked_terms(config: &Config) -> Result<Terms, RunError> {
     let layout = Layout::of(config);
     let longest = layout.longest_metadata();
     if longest > MAX_METADATA {

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             Command::Run(args) => commands::run(args).await,
             Command::Demo(args) => commands::demo(args).await,
             Command::Config(args) => commands::config(args).await,
+            Command::Check(args) => commands::check(args).await,
             Command::Audit(args) => commands::audit(args).await,
             Command::Hours(args) => commands::hours(args).await,
             Command::Deadletters { command } => commands::deadletters(command).await,

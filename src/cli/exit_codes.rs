@@ -16,6 +16,13 @@ Exit codes:
   0  the settings are right
   2  they aren't, or there is no such setting";
 
+/// Shown under the help of `valve check`.
+pub(super) const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+  0  valve could work here; there may be warnings
+  1  it couldn't: at least one check failed
+  2  the configuration or the command line is wrong; nobody was asked anything";
+
 /// Shown under the help of `valve audit`.
 pub(super) const AUDIT_EXIT_CODES: &str = "\
 Exit codes:

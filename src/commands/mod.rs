@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod audit;
+mod check;
 mod config;
 mod deadletters;
 mod demo;
@@ -12,6 +13,7 @@ mod run;
 mod signals;
 
 pub use audit::audit;
+pub use check::check;
 pub use config::config;
 pub use deadletters::deadletters;
 pub use demo::demo;

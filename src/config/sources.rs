@@ -68,6 +68,8 @@ pub struct Sources {
     errors: Vec<ConfigError>,
     /// Still to be asked.
     consul: Option<Agent>,
+    /// Why Consul, which isn't required, gave no answer.
+    unanswered: Option<String>,
 }
 
 impl fmt::Debug for Sources {
@@ -99,13 +101,25 @@ impl Sources {
         let variables = layers::environment(env.clone().into_iter(), &mut errors);
         let consul = Agent::from_env(&env)?;
         let layers = vec![variables, file, layers::defaults()];
-        Ok(Self { layers, references: References::new(env), errors, consul })
+        Ok(Self { layers, references: References::new(env), errors, consul, unanswered: None })
     }
 
     /// Whether Consul is still to be asked.
     #[must_use]
     pub fn asks_consul(&self) -> bool {
         self.consul.is_some()
+    }
+
+    /// Where Consul is still to be asked.
+    #[must_use]
+    pub fn consul_address(&self) -> Option<&str> {
+        self.consul.as_ref().map(Agent::address)
+    }
+
+    /// Why Consul, which isn't required, gave no answer when it was asked; its settings aren't among these.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<&str> {
+        self.unanswered.as_deref()
     }
 
     /// `http.listen`, which never comes from Consul.
@@ -136,6 +150,7 @@ impl Sources {
                     reason,
                     "Consul doesn't answer, and isn't required: going on without its settings"
                 );
+                self.unanswered = Some(reason);
                 return Ok(self);
             }
         }

@@ -124,7 +124,7 @@ impl KafkaDeadLetters {
         let there = flatten(looked_up).map_err(|error| self.unavailable("looking it up", &error))?;
         if !there {
             let (kafka, topic) = (self.kafka.clone(), self.topic.clone());
-            let created = spawn_blocking(move || create_topic(&kafka, &topic)).await;
+            let created = spawn_blocking(move || create_topic(&kafka, &topic, Creation::Real)).await;
             flatten(created)
                 .map_err(|error| self.unavailable("it is missing and can't be created", &error))?;
             tracing::info!(topic = self.topic, "created the dead-letter topic");
@@ -276,13 +276,34 @@ fn topic_is_there(producer: &Deliveries, topic: &str) -> Result<bool, KafkaError
     }
 }
 
+/// Whether a topic is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Creation {
+    /// It is.
+    Real,
+    /// It isn't: the brokers only say whether it would be.
+    Tried,
+}
+
+/// Whether the brokers would let this client create the dead-letter topic. It isn't created.
+///
+/// # Errors
+/// Why not, or why they can't be asked.
+pub(crate) async fn may_create_topic(config: &Config) -> Result<(), String> {
+    let (kafka, topic) = (config.kafka.clone(), config.dead_letter_topic());
+    let tried = spawn_blocking(move || create_topic(&kafka, &topic, Creation::Tried)).await;
+    flatten(tried).map_err(|error| reason(&error))
+}
+
 /// Creates the topic with one partition, which keeps letters in order, and the broker's default replication. That it
 /// has come to be meanwhile is fine.
-fn create_topic(kafka: &KafkaConfig, topic: &str) -> Result<(), KafkaError> {
+fn create_topic(kafka: &KafkaConfig, topic: &str, creation: Creation) -> Result<(), KafkaError> {
     let admin: AdminClient<DefaultClientContext> = producer_config(kafka).create()?;
     sign_in(admin.inner(), kafka);
-    let options =
-        AdminOptions::new().request_timeout(Some(TOPIC_TIMEOUT)).operation_timeout(Some(TOPIC_TIMEOUT / 2));
+    let options = AdminOptions::new()
+        .request_timeout(Some(TOPIC_TIMEOUT))
+        .operation_timeout(Some(TOPIC_TIMEOUT / 2))
+        .validate_only(creation == Creation::Tried);
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
         .set("max.message.bytes", TOPIC_MAX_MESSAGE_BYTES)
         // The broker's defaults would drop letters after a week.

@@ -208,7 +208,8 @@ impl State {
     }
 }
 
-fn use_schema(id: SchemaId, raw: &RawSchema) -> Lookup {
+/// What becomes of a schema that the registry has; never [`Lookup::Unknown`].
+pub(crate) fn use_schema(id: SchemaId, raw: &RawSchema) -> Lookup {
     let schema = references::inline(raw).and_then(|text| WriterSchema::new(id, &text));
     match schema {
         Ok(schema) => Lookup::Known(Arc::new(schema)),

@@ -25,6 +25,8 @@ use crate::types::SchemaId;
 
 pub use super::endpoint::InvalidRegistry;
 
+pub(crate) mod probe;
+
 /// For one request, from connecting to the last byte.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 

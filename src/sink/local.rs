@@ -29,6 +29,7 @@ use super::header_digest::header_digest;
 use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of, verdict};
 
 mod listing;
+pub(crate) mod probe;
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
 

@@ -49,12 +49,31 @@ impl Refusal {
         self.code.as_deref() == Some("NoSuchUpload")
     }
 
+    /// Whether the store knows who asks, and doesn't allow it.
+    pub(super) fn is_missing_permission(&self) -> bool {
+        let by_code =
+            matches!(self.code.as_deref(), None | Some("AccessDenied" | "Forbidden" | "UnauthorizedAccess"));
+        by_code && matches!(self.status, Some(401 | 403))
+    }
+
+    /// Whether it is about a key of KMS.
+    pub(super) fn names_a_kms_key(&self) -> bool {
+        self.message.contains("kms:") || self.code.as_deref().is_some_and(|code| code.starts_with("KMS"))
+    }
+
+    /// What happened, without what to do about it.
+    pub(super) fn without_advice(&self) -> String {
+        let text = self.to_string();
+        text.strip_suffix(&format!(" ({})", self.advice())).map(str::to_owned).unwrap_or(text)
+    }
+
     /// What to do about it.
-    fn advice(&self) -> String {
+    pub(super) fn advice(&self) -> String {
         let by_code = match self.code.as_deref().unwrap_or_default() {
             "NoSuchBucket" => "create the bucket, or correct sink.bucket, sink.region or sink.endpoint",
             "NoSuchUpload" => "start this file again",
-            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" => {
+            // The last one is versitygw's.
+            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "XAdminUserNotFound" => {
                 "the store doesn't accept the credentials: check them and sink.region"
             }
             "ExpiredToken" | "TokenRefreshRequired" => "the credentials have expired: renew them",

@@ -3,7 +3,7 @@
 //! - Every write is conditional (`If-None-Match: *`; `s3/conditional.rs` has what each answer means). 412 is not "done"
 //!   by itself: the digests are compared. A store without conditional writes (501) is asked first and then written
 //!   to plainly, which leaves the moment between the two unguarded; that is logged once. (A store that *ignores* the
-//!   condition cannot be noticed.)
+//!   condition can't be noticed here; `valve check` finds it out.)
 //! - Each call is one attempt: the client's own retries are off, [`super::retry::Retrying`] repeats. Each request
 //!   has a limit by its size ([`Patience`]) on all of it, connecting (5 s at most) included; no separate read
 //!   timeout, since the client's would also count the time that sending the body takes. The client's protection
@@ -30,6 +30,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Credentials, Region, RequestChecksumCalculation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::PutObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption,
@@ -49,6 +50,7 @@ use crate::config::{S3Config, Secret};
 
 mod conditional;
 mod left_behind;
+pub(crate) mod probe;
 mod reading;
 mod upload;
 
@@ -247,8 +249,11 @@ impl S3Sink {
     }
 
     async fn put_whole(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
-        self.write_once("put", key, digest, |condition| self.put_object(key, digest, body.clone(), condition))
-            .await
+        let put = |condition| {
+            let request = self.put_object(key, digest, body.clone(), condition);
+            async { request.await.map(drop) }
+        };
+        self.write_once("put", key, digest, put).await
     }
 
     async fn put_object(
@@ -257,7 +262,7 @@ impl S3Sink {
         digest: Digest,
         body: Body,
         condition: Condition,
-    ) -> Result<(), Refusal> {
+    ) -> Result<PutObjectOutput, Refusal> {
         let len = body.len();
         let request = self
             .client
@@ -277,7 +282,7 @@ impl S3Sink {
             .customize()
             .disable_payload_signing()
             .send();
-        self.answer(len, request).await.map(drop)
+        self.answer(len, request).await
     }
 
     async fn look_up(&self, key: &str) -> Result<Option<ObjectInfo>, SinkError> {

@@ -1,5 +1,6 @@
 //! Kafka: the only place, with the dead-letter producer, that names its client.
 //!
+//! - `configs`: what brokers and topics are configured with.
 //! - `consumer`: one lane's membership in the group: events, records, commits.
 //! - `embedded`: a broker inside this process, for the demo.
 //! - `offsets`: what blocks (committed offsets, watermarks, topics), on a thread of its own.
@@ -9,6 +10,7 @@
 //! - `raw`: the only unsafe code of the crate.
 
 pub mod client;
+pub(crate) mod configs;
 pub(crate) mod consumer;
 mod context;
 pub(crate) mod embedded;
@@ -21,6 +23,7 @@ pub(crate) mod topic;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+pub(crate) use self::raw::describe::{DescribedTopic, Operation, Rights};
 pub(crate) use self::raw::take::{Record, TopicHandle};
 
 /// What the Kafka client refused or couldn't do, in its own words.

@@ -22,7 +22,9 @@ use crate::core::start::{Facts, Stored};
 use crate::telemetry::lag_task::EndOffsets;
 use crate::types::{Offset, TopicPartition};
 
+pub(crate) mod describing;
 pub(crate) mod group;
+pub(crate) mod newest;
 mod times;
 
 /// How long one request to the brokers may take.
@@ -66,7 +68,12 @@ impl Offsets {
             Isolation::ReadUncommitted => "read_uncommitted",
         };
         let client = |isolation| -> Result<_, KafkaError> {
-            let client: BaseConsumer<_> = client_config(&config.kafka)
+            let mut properties = client_config(&config.kafka);
+            // Whatever is logged: why a broker can't be reached is said there alone.
+            if (properties.log_level as i32) < RDKafkaLogLevel::Info as i32 {
+                properties.set_log_level(RDKafkaLogLevel::Info);
+            }
+            let client: BaseConsumer<_> = properties
                 .set("client.id", "valve-offsets")
                 .set("group.id", &config.name)
                 .set("enable.auto.commit", "false")

@@ -20,7 +20,8 @@ use super::S3Sink;
 
 /// The `If-None-Match` of a write.
 pub(super) type Condition = Option<&'static str>;
-const UNLESS_THERE: Condition = Some("*");
+/// Only where there is no object.
+pub(super) const UNLESS_THERE: Condition = Some("*");
 
 impl S3Sink {
     /// Makes `key` visible unless an object is there. `write` sends the request, with or

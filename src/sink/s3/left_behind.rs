@@ -34,7 +34,8 @@ impl S3Sink {
         }
     }
 
-    async fn request_uploads(
+    /// A page of the uploads to keys that begin with `key`; `None` when the store doesn't list them.
+    pub(super) async fn request_uploads(
         &self,
         key: &str,
         (key_marker, upload_id_marker): (Option<String>, Option<String>),
@@ -55,7 +56,7 @@ impl S3Sink {
     }
 
     /// Whether there still was one to abort.
-    async fn abort(&self, key: &str, id: &str) -> Result<bool, SinkError> {
+    pub(super) async fn abort(&self, key: &str, id: &str) -> Result<bool, SinkError> {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id).send();
         match self.answer(0, request).await {
             Ok(_) => Ok(true),

@@ -105,7 +105,13 @@ impl<'a> Upload<'a> {
         Ok(stored)
     }
 
-    async fn request_completion(
+    /// Leaves it as it is; its id.
+    pub(super) fn leave(mut self) -> String {
+        self.complete = true;
+        std::mem::take(&mut self.id)
+    }
+
+    pub(super) async fn request_completion(
         &self,
         parts: Vec<CompletedPart>,
         condition: Condition,

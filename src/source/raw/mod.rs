@@ -4,7 +4,7 @@
 //!   twice as fast as polling them one by one, and a message carries its topic and partition even when it is an error.
 //! - [`commit`]: offset commits whose answer comes as an event.
 //! - [`log_end`]: where a log ended when something was last fetched of it, without asking the brokers.
-//! - [`describe`]: Kafka's ids of topics, and whether they may be written to.
+//! - [`describe`]: what the brokers say of topics and of a group: ids, errors, what this client may do with them.
 //! - [`token`]: a token for a client that isn't polled.
 
 #![expect(unsafe_code, reason = "calls librdkafka's C API; each block states why it is sound")]
