@@ -20,9 +20,17 @@ pub(crate) async fn ask(
     checks: &Checks,
     local: Sources,
 ) -> Result<(Option<Finding>, Option<Sources>), ConfigErrors> {
+    ask_for(checks, local, ANSWER).await
+}
+
+async fn ask_for(
+    checks: &Checks,
+    local: Sources,
+    limit: Duration,
+) -> Result<(Option<Finding>, Option<Sources>), ConfigErrors> {
     let Some(address) = local.consul_address().map(str::to_owned) else { return Ok((None, Some(local))) };
     let troubles = Troubles::default();
-    let (answer, took) = checks.timed(local.with_consul(&troubles, Patience::Limited(ANSWER))).await;
+    let (answer, took) = checks.timed(local.with_consul(&troubles, Patience::Limited(limit))).await;
     let finding = |outcome| Finding::new(AREA, format!("read settings at {address}"), outcome).took(took);
     match answer {
         Ok(sources) => {
@@ -87,8 +95,9 @@ mod tests {
         };
         let offline = offline(&local()).remove(0);
         assert!(offline.outcome == Outcome::NotTried && offline.said.contains("127.0.0.1:1"), "{offline:?}");
-        tokio::time::pause();
-        let (finding, sources) = ask(&Checks::default(), local()).await.expect("a place in Consul");
+        let (finding, sources) = ask_for(&Checks::default(), local(), Duration::from_millis(300))
+            .await
+            .expect("a place in Consul");
         let finding = finding.expect("it is asked");
         assert!(finding.outcome == Outcome::Failed && sources.is_none(), "{finding:?}");
         assert!(finding.advice().contains("CONSUL_HTTP_ADDR"), "{finding:?}");
