@@ -1,7 +1,12 @@
 //! Which topics are read, and under which group protocol.
 
+use std::time::Duration;
+
+use serde_json::Value;
+
 use crate::event::orders;
 use crate::files;
+use crate::patience::{stays, wait_until};
 use crate::scene::Scene;
 use crate::stack::Stack;
 use crate::valve::{Settings, Valve};
@@ -9,6 +14,7 @@ use crate::{Test, tests};
 
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_pattern_when_a_topic_appears_that_matches_then_it_is_read_too,
+    given_a_topic_that_goes_away_then_it_is_let_go_and_the_others_are_read_on,
     given_topics_from_the_registry_then_those_with_a_subject_are_read,
     given_the_consumer_group_protocol_then_events_are_stored_and_committed,
     given_two_valves_of_one_name_then_they_share_the_work_and_store_every_event_once,
@@ -24,6 +30,35 @@ fn given_a_pattern_when_a_topic_appears_that_matches_then_it_is_read_too(stack: 
     scene.kafka.create_topic(&later, 2);
     produced.extend(scene.produce(&orders(&later, 10..30, 2)));
     scene.kafka.wait_committed(&scene.name, &later);
+    valve.stop();
+    scene.assert_stored(&produced);
+}
+
+fn given_a_topic_that_goes_away_then_it_is_let_go_and_the_others_are_read_on(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let mut produced = scene.produce(&orders(&scene.topic.clone(), 0..10, 1));
+    let passing = format!("{}.passing", scene.name);
+    scene.kafka.create_topic(&passing, 2);
+    produced.extend(scene.produce(&orders(&passing, 10..30, 2)));
+    let valve = Valve::run(&Settings::new(stack, &scene.name, &format!("^{}\\..*", scene.name)));
+    scene.wait_committed();
+    scene.kafka.wait_committed(&scene.name, &passing);
+
+    scene.kafka.delete_topic(&passing);
+    let partitions = || -> Vec<Value> {
+        let status: Value = serde_json::from_str(&valve.get("/api/status").1).unwrap();
+        status["partitions"]["shown"].as_array().unwrap().clone()
+    };
+    wait_until("its partitions to be let go", || {
+        let shown = partitions();
+        shown.len() == 1 && shown[0]["topic"] == scene.topic.as_str()
+    });
+    valve.wait_ready();
+    produced.extend(scene.produce(&orders(&scene.topic.clone(), 30..40, 1)));
+    scene.wait_committed();
+    stays("ready, without a word of what is gone", Duration::from_secs(3), || {
+        valve.get("/readyz").0 == 200 && partitions().len() == 1
+    });
     valve.stop();
     scene.assert_stored(&produced);
 }
