@@ -63,6 +63,7 @@ fn right(call: &str) -> &'static str {
         "get_object" | "head_object" => "s3:GetObject",
         "abort_multipart_upload" => "s3:AbortMultipartUpload",
         "list_objects_v2" | "head_bucket" => "s3:ListBucket",
+        "delete_object" => "s3:DeleteObject",
         "list_multipart_uploads" => "s3:ListBucketMultipartUploads",
         other => panic!("which right does {other} need?"),
     }

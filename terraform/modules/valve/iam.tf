@@ -31,11 +31,18 @@ data "aws_iam_policy_document" "assume" {
 # --- The valve.
 
 data "aws_iam_policy_document" "task" {
-  # Reads its files back after a takeover and in an audit. It never deletes one, nor writes over one.
+  # Reads its files back after a takeover and in an audit. It can't delete one, and never writes over one.
   statement {
     sid       = "Files"
     actions   = ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"]
     resources = [local.objects]
+  }
+
+  # What `valve check` has put there to try the store out, and nothing else.
+  statement {
+    sid       = "Check"
+    actions   = ["s3:DeleteObject"]
+    resources = ["${trimsuffix(local.objects, "*")}_valve_check/*"]
   }
 
   # Without this right S3 answers 403 for an object that isn't there, and valve would wait for it to be granted. That question
