@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{Checks, Clients, Finding, Outcome, advice, reach, topics};
-use crate::config::Config;
+use crate::config::{Config, KafkaAuth, KafkaConfig};
 use crate::core::intent::Layout;
 use crate::dead_letter::producer::may_create_topic;
 use crate::source::offsets::describing::{Cluster, is_missing, is_new};
@@ -92,9 +92,7 @@ async fn connect(checks: &Checks, address: String) -> Finding {
 
 async fn cluster(checks: &Checks, clients: &Clients) -> (Finding, Option<Cluster>) {
     let (answer, took) = checks.within(ANSWER, clients.offsets.cluster()).await;
-    let security = clients.config.kafka.properties.get("security.protocol");
-    let security = security.map_or("plaintext", |protocol| protocol.reveal());
-    let tried = format!("ask for the cluster ({security})");
+    let tried = format!("ask for the cluster ({})", security(&clients.config.kafka));
     let finding = |outcome| Finding::new(AREA, tried, outcome).took(took);
     match answer {
         Ok(cluster) => {
@@ -107,6 +105,17 @@ async fn cluster(checks: &Checks, clients: &Clients) -> (Finding, Option<Cluster
             let to_do = advice::kafka(&why);
             (finding(Outcome::Failed).saying(why).advising(to_do), None)
         }
+    }
+}
+
+/// How the connections are secured.
+fn security(kafka: &KafkaConfig) -> String {
+    let protocol = kafka.properties.get("security.protocol");
+    match (&kafka.auth, protocol) {
+        (Some(KafkaAuth::MskIam { .. }), _) => "TLS, MSK IAM".to_owned(),
+        (Some(_), _) => "TLS, OpenID".to_owned(),
+        (None, Some(protocol)) => protocol.reveal().to_lowercase(),
+        (None, None) => "plaintext".to_owned(),
     }
 }
 

@@ -253,3 +253,67 @@ fn same(held: Result<bool, impl fmt::Display>) -> Result<&'static str, (String, 
         Err(why) => Err((why.to_string(), PERMISSIONS)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(sse: Option<&str>) -> S3Config {
+        S3Config {
+            bucket: "events".to_owned(),
+            prefix: String::new(),
+            region: None,
+            endpoint: None,
+            path_style: false,
+            storage_class: None,
+            acl: None,
+            sse: sse.map(str::to_owned),
+            kms_key_id: None,
+        }
+    }
+
+    #[test]
+    fn given_a_second_put_then_only_its_refusal_is_well() {
+        let outcome = |written| must_be_refused("put again", written, Duration::ZERO).outcome;
+        assert_eq!(outcome(Ok(Written::Refused)), Outcome::Well);
+        assert_eq!(outcome(Ok(Written::Unsupported)), Outcome::Warned);
+        let replaced = must_be_refused("put again", Ok(Written::Done(None)), Duration::ZERO);
+        assert!(
+            replaced.outcome == Outcome::Failed && replaced.said.contains("If-None-Match"),
+            "{replaced:?}"
+        );
+        let denied = Denied { why: "HTTP 403".to_owned(), to_do: "allow it".to_owned(), is_permission: true };
+        let denied = must_be_refused("put again", Err(denied), Duration::ZERO);
+        assert_eq!((denied.outcome, denied.advice()), (Outcome::Failed, "allow it"));
+    }
+
+    #[test]
+    fn given_what_the_store_says_of_encryption_then_it_is_compared_with_the_setting() {
+        let is = |algorithm: &str, key: Option<&str>| Encryption {
+            algorithm: algorithm.to_owned(),
+            key: key.map(str::to_owned),
+        };
+        let kms = is("aws:kms", Some("key-1"));
+        assert_eq!(encrypted(None, &config(None)).outcome, Outcome::Noted);
+        assert_eq!(encrypted(None, &config(Some("AES256"))).outcome, Outcome::Warned);
+        assert_eq!(encrypted(Some(&is("AES256", None)), &config(Some("aws:kms"))).outcome, Outcome::Warned);
+        let well = encrypted(Some(&kms), &config(Some("aws:kms")));
+        assert_eq!((well.outcome, &*well.said), (Outcome::Well, "aws:kms with the key key-1"));
+    }
+
+    #[test]
+    fn given_a_store_that_gives_no_answer_then_the_advice_is_about_why() {
+        let silent = |why: &str| {
+            let denied =
+                Denied { why: why.to_owned(), to_do: "check everything".to_owned(), is_permission: false };
+            in_vain("put", Outcome::Failed, &denied, Duration::ZERO)
+        };
+        let refused =
+            silent("no answer: dispatch failure: io error: client error (Connect): Connection refused");
+        assert_eq!(refused.said, "no answer: Connection refused");
+        assert!(refused.advice().contains("sink.endpoint"), "{refused:?}");
+        let nobody = silent("no answer: dispatch failure: other: no providers in chain provided credentials");
+        assert!(nobody.advice().contains("AWS_ACCESS_KEY_ID"), "{nobody:?}");
+        assert!(silent("no answer within 15s").advice().contains("security groups"));
+    }
+}

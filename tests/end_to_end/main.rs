@@ -19,6 +19,7 @@ use crate::stack::Stack;
 mod auditing;
 mod bounded_memory;
 mod browser;
+mod checking;
 mod consul;
 mod dead_letters;
 mod demo;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         storing::TESTS,
         shipped::TESTS,
         consul::TESTS,
+        checking::TESTS,
         dead_letters::TESTS,
         replaying::TESTS,
         stopping::TESTS,

@@ -22,6 +22,8 @@ pub(crate) enum Mode {
     Forward,
     /// 500.
     Fail,
+    /// 401.
+    Deny,
     /// Takes the request and says nothing.
     Hang,
     /// 404 with code 40403, whatever is asked for.
@@ -116,6 +118,9 @@ async fn answer(
     match proxied.mode.load(Ordering::SeqCst) {
         mode if mode == Mode::Fail as u8 => {
             (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), "out of order".to_owned())
+        }
+        mode if mode == Mode::Deny as u8 => {
+            (StatusCode::UNAUTHORIZED, HeaderMap::new(), "who are you".to_owned())
         }
         mode if mode == Mode::Unknown as u8 => {
             let answer = r#"{"error_code":40403,"message":"Schema not found"}"#;

@@ -16,6 +16,7 @@ mod conditional;
 mod fake_store;
 mod left_behind;
 mod outages;
+mod probing;
 mod reading;
 mod uploading;
 
