@@ -114,3 +114,11 @@ fn given_help_or_version_then_it_is_no_error_and_help_tells_the_exit_codes() {
         assert!(help.to_string().contains("Exit codes:"), "{help}");
     }
 }
+
+#[test]
+fn given_check_with_all_arguments_then_they_arrive() {
+    let Ok(Command::Check(check)) = parse("valve check --config valve.toml --offline --json") else {
+        panic!("not check")
+    };
+    assert_eq!((check.config, check.offline, check.json), (Some(PathBuf::from("valve.toml")), true, true));
+}
