@@ -1,4 +1,4 @@
-//! Rows laid out in columns, for people.
+//! Text for people's terminals: rows laid out in columns, and what came from outside made harmless.
 
 use std::ops::Range;
 
@@ -17,6 +17,23 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]], numbers: &Range<usiz
     text
 }
 
+/// Text from outside, without what could move a terminal's cursor or colour it.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+/// JSON with all control characters of its texts escaped: it need not escape all that move a terminal's cursor.
+pub(crate) fn escaped(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut text, char| {
+        if char.is_control() && char != '\n' {
+            text.push_str(&format!("\\u{:04x}", u32::from(char)));
+        } else {
+            text.push(char);
+        }
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +44,13 @@ mod tests {
         let rows = rows.map(|row| row.map(str::to_owned));
         assert_eq!(columns(&rows, &(1..2)), "topic   rows  why\nä       1000\norders     7  late\n");
         assert_eq!(columns::<1>(&[], &(0..0)), "");
+    }
+
+    #[test]
+    fn given_control_characters_that_json_may_hold_as_they_are_then_they_are_escaped_and_mean_the_same() {
+        let value = serde_json::json!({"text": "a\u{7f}b\u{9b}31m\u{1b}c\nä"});
+        let json = escaped(&value.to_string());
+        assert!(!json.chars().any(char::is_control), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
     }
 }

@@ -20,6 +20,8 @@ pub mod demo;
 #[cfg(test)]
 mod deployment;
 pub(crate) mod fault_point;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub(crate) mod hours;
 mod http_client;
 pub(crate) mod lane;

@@ -112,9 +112,9 @@ pub(crate) fn reads(topics: &Topics, topic: &str) -> bool {
 
 /// Whether Kafka lets a topic be called so. The client must not be asked about another: what a dead letter says of its topic may come
 /// from anyone.
-fn is_name(topic: &str) -> bool {
+pub(crate) fn is_name(topic: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=LONGEST_NAME).contains(&topic.len()) && topic.bytes().all(is_plain)
+    (1..=LONGEST_NAME).contains(&topic.len()) && topic.bytes().all(is_plain) && !matches!(topic, "." | "..")
 }
 
 /// Kafka's internal topics and anybody's dead letters never are.
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn given_what_no_topic_can_be_called_then_it_isnt_read() {
-        for name in ["", "a\0b", "a/b", "a b", "\u{1b}[2J", &"x".repeat(250)] {
+        for name in ["", ".", "..", "a\0b", "a/b", "a b", "\u{1b}[2J", &"x".repeat(250)] {
             assert!(!reads(&Topics::Registry, name), "{name:?}");
         }
         assert!(reads(&Topics::Registry, &"x".repeat(249)));

@@ -52,11 +52,11 @@ pub fn inline(schema: &RawSchema) -> Result<String, UnusableSchema> {
 }
 
 fn unusable<T>(reason: impl Into<String>) -> Result<T, UnusableSchema> {
-    Err(UnusableSchema(reason.into()))
+    Err(schema::unusable(reason.into()))
 }
 
 fn parse(what: &str, text: &str) -> Result<Value, UnusableSchema> {
-    serde_json::from_str(text).map_err(|error| UnusableSchema(format!("{what} is not valid JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| schema::unusable(format!("{what} is not valid JSON: {error}")))
 }
 
 /// Each reference's name and schema, those of references too; `bytes` counts their text.
@@ -359,7 +359,7 @@ fn with_namespace(object: Map<String, Value>, namespace: &str) -> Map<String, Va
 
 /// Parses `text` and compares the names it finds with those that were put in.
 fn check(text: &str, placed: &BTreeSet<&str>) -> Result<(), UnusableSchema> {
-    let invalid = |UnusableSchema(reason)| UnusableSchema(format!("with its references inlined, {reason}"));
+    let invalid = |UnusableSchema(reason)| schema::unusable(format!("with its references inlined, {reason}"));
     let schema = schema::parse(text).map_err(invalid)?;
     let definitions = schema::definitions(&schema).map_err(invalid)?;
     let found: BTreeSet<&str> = definitions.keys().map(AsRef::as_ref).collect();

@@ -70,7 +70,7 @@ impl WriterSchema {
 
     /// The schema as apache-avro has it, for the compiler. Made anew each time: it takes many times the memory of
     /// the text, and nobody needs it once the program is there.
-    pub(super) fn parsed(&self) -> Result<Schema, UnusableSchema> {
+    pub(crate) fn parsed(&self) -> Result<Schema, UnusableSchema> {
         parse(&self.text)
     }
 }
@@ -175,7 +175,7 @@ fn define<'s>(schema: &'s Schema, found: &mut Definitions<'s>) -> Result<(), Unu
 }
 
 /// A reason that may quote the schema, cut to a bearable length.
-fn unusable(reason: String) -> UnusableSchema {
+pub(super) fn unusable(reason: String) -> UnusableSchema {
     match reason.char_indices().nth(MAX_REASON_CHARS) {
         None => UnusableSchema(reason),
         Some((end, _)) => UnusableSchema(format!("{}…", &reason[..end])),

@@ -24,11 +24,28 @@ impl Terms {
         let timestamp = TimestampRules::new(candidates, layout.years)?;
         let key: KeyTemplate = layout.key.parse().map_err(|error| format!("layout.key: {error}"))?;
         key.check(layout.granularity).map_err(|error| format!("layout.key: {error}"))?;
+        key.check_below(&layout.prefix).map_err(|error| format!("layout.key or sink.prefix: {error}"))?;
         Ok(Self { layout: layout.clone(), timestamp, key })
     }
 
     /// The largest value that isn't a dead letter, in bytes.
     pub(crate) fn max_record_bytes(&self) -> usize {
         usize::try_from(self.layout.max_record_bytes).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stored::tests::promise;
+
+    #[test]
+    fn given_a_promise_whose_prefix_leads_out_of_the_sink_then_it_has_no_terms() {
+        let mut layout = promise().intent.unwrap().layout;
+        assert!(Terms::of(&layout).is_ok());
+        for prefix in ["../..", "/etc", "a/../b", "a\n"] {
+            prefix.clone_into(&mut layout.prefix);
+            assert!(Terms::of(&layout).unwrap_err().contains("sink.prefix"), "{prefix}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `valve intents`: the batches that are promised and not committed, and the way out of one that can't be made again.
 
 mod release;
-mod show;
+pub(crate) mod show;
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ pub async fn intents(command: IntentsCommand) -> ExitCode {
 }
 
 /// The promised batch that was found committed, if one was.
-fn promised(partition: &TopicPartition, offset: Offset, text: &str) -> Option<(Metadata, Intent)> {
+pub(crate) fn promised(partition: &TopicPartition, offset: Offset, text: &str) -> Option<(Metadata, Intent)> {
     match Metadata::find(text, partition.partition, offset) {
         Found::Own(own) => own.intent.clone().map(|intent| (*own, intent)),
         _ => None,

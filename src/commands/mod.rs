@@ -3,12 +3,12 @@
 mod audit;
 mod check;
 mod config;
-mod deadletters;
+pub(crate) mod deadletters;
 mod demo;
 mod failure;
 mod healthcheck;
 mod hours;
-mod intents;
+pub(crate) mod intents;
 mod run;
 mod signals;
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::columns::plain;
+
 /// Everything that is wrong with a configuration; at least one thing.
 #[derive(Debug)]
 pub struct ConfigErrors {
@@ -67,9 +69,10 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "  {}", self.setting)?;
+        // Names of settings may come from anyone who may write to Consul.
+        write!(f, "  {}", plain(&self.setting))?;
         if let Some(value) = &self.value {
-            write!(f, " = {value}")?;
+            write!(f, " = {}", plain(value))?;
         }
         let lines = [
             ("from", self.origin.as_deref()),
@@ -79,7 +82,7 @@ impl fmt::Display for ConfigError {
         ];
         for (label, line) in lines {
             if let Some(line) = line {
-                write!(f, "\n    {:<8} {line}", format!("{label}:"))?;
+                write!(f, "\n    {:<8} {}", format!("{label}:"), plain(line))?;
             }
         }
         Ok(())
@@ -108,9 +111,9 @@ impl<T: Into<String>> From<T> for Problem {
 
 /// The one of `known` that `written` is most probably a misspelling of.
 pub(super) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| text.to_lowercase().replace(['_', '-', '.', ' ', ':'], "");
-    let wanted = plain(written);
-    let distances = known.map(|name| (strsim::damerau_levenshtein(&wanted, &plain(name)), name));
+    let bare = |text: &str| text.to_lowercase().replace(['_', '-', '.', ' ', ':'], "");
+    let wanted = bare(written);
+    let distances = known.map(|name| (strsim::damerau_levenshtein(&wanted, &bare(name)), name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= name.len() / 3).then_some(name)
 }

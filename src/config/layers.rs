@@ -37,6 +37,13 @@ impl Layer {
         Self { metadata, settings }
     }
 
+    /// What a text says, with those that it gives twice added to `errors`.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn of_text((settings, twice): Flat, errors: &mut Vec<ConfigError>) -> Self {
+        errors.extend(twice.iter().map(|name| ConfigError::about(name, "text", TWICE)));
+        Self { metadata: Metadata::named("text").interpolater(|_, _| "text".to_owned()), settings }
+    }
+
     /// The settings that it gives.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.settings.keys().map(String::as_str)
@@ -93,7 +100,7 @@ pub(super) fn file(
 pub(super) const TWICE: &str = "it is given there twice; keep one";
 
 /// A document's settings, and those that it gives twice.
-type Flat = (Dict, Vec<String>);
+pub(super) type Flat = (Dict, Vec<String>);
 
 /// The settings of a document in TOML, or, where it begins with a brace, in JSON.
 ///
@@ -108,7 +115,7 @@ pub(super) fn document(text: &str) -> Result<Flat, String> {
     Ok(flat(nested))
 }
 
-fn toml(text: &str) -> Result<Flat, String> {
+pub(super) fn toml(text: &str) -> Result<Flat, String> {
     let nested = Toml::from_str::<Dict>(text).map_err(|error| {
         // The error's own text quotes the line, which may hold a password.
         let line = error.span().map_or(1, |span| line_of(text, span.start));

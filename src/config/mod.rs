@@ -20,6 +20,8 @@ mod check;
 mod consul;
 pub mod effective;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzed;
 mod layers;
 mod references;
 mod secret;

@@ -179,6 +179,17 @@ impl Sources {
         validate::config(self.checker(errors), machine)
     }
 
+    /// Defaults, and over them what a file or a document in Consul with this `text` says.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn of_text(text: &str, in_consul: bool) -> Result<Self, ConfigErrors> {
+        let mut errors = Vec::new();
+        let layer = if in_consul { layers::document(text) } else { layers::toml(text) };
+        let said =
+            layer.map_err(|problem| ConfigErrors::new(vec![ConfigError::about("text", "text", problem)]))?;
+        let layers = vec![Layer::of_text(said, &mut errors), layers::defaults()];
+        Ok(Self { layers, references: References::new(BTreeMap::new()), errors, consul: None })
+    }
+
     /// The same as if Consul had `keys` in `folder`.
     #[cfg(test)]
     pub(super) fn with_folder(mut self, folder: &str, keys: &[(&str, &str)]) -> Self {

@@ -58,7 +58,7 @@ pub struct StartPolicy {
 
 /// What to do with a newly assigned partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(crate) enum Decision {
     /// Go on from `metadata`, after committing it if `commit`: with the batch that it promises, or reading from its
     /// `first`. `lost` is what's newly known to be gone unread.
     Begin { metadata: Box<Metadata>, commit: bool, lost: Option<(Offset, Offset)> },
@@ -70,7 +70,7 @@ pub(super) enum Decision {
 pub(super) const RECREATED_WHILE_PROMISED: &str = "the topic was deleted and created again while a batch of the old one \
      was promised and perhaps not stored. See `valve intents show`; `valve intents release` gives the batch up";
 
-pub(super) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Decision {
+pub(crate) fn decide(partition: i32, facts: &Facts, policy: StartPolicy) -> Decision {
     let Some((offset, text)) = &facts.committed else {
         return begin_anew(partition, facts, policy);
     };

@@ -4,9 +4,10 @@
 //! finds it there. It isn't among the files that `valve audit` counts: its header names no batch.
 
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use apache_avro::Reader;
+use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,14 @@ use uuid::Uuid;
 
 use super::DeadLetter;
 use super::envelope::{Base64, Envelope, Header};
+use crate::avro::container::metadata::{MetadataReader, read_long};
 use crate::avro::container::{one_row, put_long};
+use crate::avro::program::Program;
+use crate::avro::schema::WriterSchema;
+use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::config::SinkConfig;
 use crate::sink::{Sink, SinkError};
+use crate::types::SchemaId;
 
 /// The folder below `sink.prefix`; topics' folders are in it.
 pub const FOLDER: &str = "_dead_letters";
@@ -28,6 +34,8 @@ const SCHEMA: &str = concat!(
     r#"{"name":"name","type":"string"},{"name":"value","type":["null","bytes"]}]}}},"#,
     r#"{"name":"value","type":["null","bytes"]}]}"#
 );
+
+const SOMETHING_ELSE: &str = "the file holds something else";
 
 /// Where an original is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +122,7 @@ impl Originals {
 
 /// Whether [`Originals::store`] may have made this key for a letter of `topic`, perhaps under another prefix. Whoever may write to
 /// the dead-letter topic can name any, and nothing else of the sink is theirs to have sent.
-fn is_original(key: &str, topic: &str) -> bool {
+pub(crate) fn is_original(key: &str, topic: &str) -> bool {
     let mut names = key.rsplit('/');
     let is_file = names.next().is_some_and(|file| file.ends_with(".avro"));
     let is_in_folder = names.next() == Some(topic) && names.next() == Some(FOLDER);
@@ -171,17 +179,27 @@ impl Row {
 
 /// A Kafka message, as it was.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Original {
-    key: Option<Bytes>,
-    headers: Vec<Header>,
-    value: Option<Bytes>,
+pub(crate) struct Original {
+    pub(crate) key: Option<Bytes>,
+    pub(crate) headers: Vec<Header>,
+    pub(crate) value: Option<Bytes>,
 }
 
 impl Original {
-    fn from_file(file: &[u8]) -> Result<Self, String> {
-        let mut rows = Reader::new(file).map_err(|error| error.to_string())?;
-        let row = rows.next().ok_or("the file has no row")?.map_err(|error| error.to_string())?;
-        Self::from_row(row).ok_or_else(|| "the file holds something else".to_owned())
+    /// Reads what [`Originals::store`] stored.
+    ///
+    /// # Errors
+    /// When it is something else: whoever may write to the sink can have put it there.
+    pub(crate) fn from_file(file: &[u8]) -> Result<Self, String> {
+        let datum = only_row(file).map_err(|error| error.to_string())?;
+        let schema = WriterSchema::new(SchemaId(0), SCHEMA).map_err(|error| error.to_string())?;
+        let rules = TimestampRules::new(vec![Candidate::Kafka], (1970, 2100))?;
+        let program = Program::compile(&schema, &rules).map_err(|error| error.to_string())?;
+        program.walk(datum).map_err(|error| error.to_string())?;
+        let schema = schema.parsed().map_err(|error| error.to_string())?;
+        let reader = GenericDatumReader::builder(&schema).build().map_err(|error| error.to_string())?;
+        let row = reader.read_value(&mut &datum[..]).map_err(|error| error.to_string())?;
+        Self::from_row(row).ok_or_else(|| SOMETHING_ELSE.to_owned())
     }
 
     fn from_row(row: Value) -> Option<Self> {
@@ -194,6 +212,27 @@ impl Original {
         });
         Some(Self { key: optional(key)?, headers: headers.collect::<Option<_>>()?, value: optional(value)? })
     }
+}
+
+/// The datum of a container file just as [`one_row`] makes it, by our schema. Any other isn't given to the library that reads
+/// containers: over hostile schemas, lengths and compressed blocks it takes time and memory without bound.
+fn only_row(file: &[u8]) -> io::Result<&[u8]> {
+    let something_else = || io::Error::new(ErrorKind::InvalidData, SOMETHING_ELSE);
+    let mut rest = file;
+    let mut metadata = MetadataReader::open(&mut rest)?;
+    let (mut schema, mut codec) = (Vec::new(), Vec::new());
+    while let Some(name) = metadata.next_name()? {
+        match &*name {
+            b"avro.schema" => schema = metadata.value(u64::MAX)?,
+            b"avro.codec" => codec = metadata.value(u64::MAX)?,
+            _ => {}
+        }
+    }
+    let sync = metadata.sync()?;
+    let (rows, len) = (read_long(&mut rest)?, read_long(&mut rest)?);
+    let datum = rest.strip_suffix(&sync).ok_or_else(something_else)?;
+    let is_ours = schema == SCHEMA.as_bytes() && codec == b"null" && rows == 1;
+    if is_ours && usize::try_from(len) == Ok(datum.len()) { Ok(datum) } else { Err(something_else()) }
 }
 
 /// The fields of a record that has so many.
@@ -213,7 +252,7 @@ fn optional(value: Value) -> Option<Option<Bytes>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -224,6 +263,11 @@ mod tests {
     fn originals(prefix: &str) -> Originals {
         let config = SinkConfig::Local { path: "/data".into(), prefix: prefix.to_owned() };
         Originals::new(Arc::new(MemorySink::default()), &config)
+    }
+
+    /// The file of `letter`.
+    pub(crate) fn file(letter: &DeadLetter, id: Uuid) -> Vec<u8> {
+        one_row(SCHEMA, id.into_bytes(), row(letter)).1.pieces().concat()
     }
 
     fn bytes() -> impl Strategy<Value = Option<Bytes>> {
@@ -265,6 +309,13 @@ mod tests {
         );
         for file in [&b""[..], b"Obj\x01", b"plain text"] {
             assert!(Original::from_file(file).is_err());
+        }
+        // Lengths of a terabyte, which nobody may believe.
+        let huge =
+            |bytes: &[u8]| one_row(SCHEMA, [0; 16], vec![Bytes::copy_from_slice(bytes)]).1.pieces().concat();
+        for datum in [&[2, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40][..], &[0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40]]
+        {
+            assert!(Original::from_file(&huge(datum)).is_err());
         }
         let (_, other) = one_row(r#""null""#, [0; 16], Vec::new());
         assert!(Original::from_file(&other.pieces().concat()).is_err());

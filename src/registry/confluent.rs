@@ -85,7 +85,7 @@ impl SchemaSource for Confluent {
 
 /// The topics that have a value subject by the default naming strategy. Subjects of other contexts
 /// (`:.context:…`) name no topic.
-fn topics_of(subjects: &[String]) -> Vec<String> {
+pub(super) fn topics_of(subjects: &[String]) -> Vec<String> {
     let topics = subjects.iter().filter_map(|subject| subject.strip_suffix("-value"));
     let mut topics: Vec<String> =
         topics.filter(|topic| !topic.is_empty() && !topic.starts_with(':')).map(str::to_owned).collect();

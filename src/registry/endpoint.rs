@@ -9,8 +9,8 @@ use reqwest::{Client, StatusCode, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::RegistryUnavailable;
 use super::tls::Tls;
+use super::{RegistryUnavailable, bounded};
 use crate::config::RegistryAuth;
 use crate::http_client;
 
@@ -93,13 +93,7 @@ impl Endpoint {
         let response = request.send().await.map_err(|error| fail(http_client::told(error)))?;
         let status = response.status();
         let body = http_client::body(response, MAX_RESPONSE_BYTES).await.map_err(&fail)?;
-        match (status, error_code(status, &body)) {
-            (StatusCode::OK, _) => serde_json::from_slice(&body).map(Reply::Found).map_err(|error| {
-                fail(format!("not what a registry answers ({error}); is registry.url its base URL?"))
-            }),
-            (_, Some(code)) => Ok(Reply::Missing(Missing { url: shown, code })),
-            (status, None) => Err(fail(advice(status))),
-        }
+        understood(&shown, status, &body)
     }
 
     pub(super) fn url(&self, path: &[&str]) -> Url {
@@ -111,6 +105,22 @@ impl Endpoint {
             url.set_query(Some("deleted=true"));
         }
         url
+    }
+}
+
+/// What a response to a request for the URL `shown` says.
+pub(super) fn understood<T: DeserializeOwned>(
+    shown: &str,
+    status: StatusCode,
+    body: &[u8],
+) -> Result<Reply<T>, RegistryUnavailable> {
+    let fail = |reason: String| RegistryUnavailable(bounded(format!("GET {shown}: {reason}")));
+    match (status, error_code(status, body)) {
+        (StatusCode::OK, _) => serde_json::from_slice(body).map(Reply::Found).map_err(|error| {
+            fail(format!("not what a registry answers ({error}); is registry.url its base URL?"))
+        }),
+        (_, Some(code)) => Ok(Reply::Missing(Missing { url: shown.to_owned(), code })),
+        (status, None) => Err(fail(advice(status))),
     }
 }
 

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use serde::Deserialize;
 
 use super::endpoint::{Endpoint, Reply};
-use super::{RawSchema, Reference, RegistryUnavailable};
+use super::{RawSchema, Reference, RegistryUnavailable, bounded};
 use crate::types::SchemaId;
 
 const MAX_DEPTH: usize = 32;
@@ -29,7 +29,7 @@ pub(super) enum Gathered {
 /// A schema as the API shows it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+pub(super) struct Shown {
     schema: String,
     schema_type: Option<String>,
     references: Option<Vec<ShownReference>>,
@@ -54,33 +54,45 @@ impl From<RegistryUnavailable> for Obstacle {
     }
 }
 
+/// Something that answers like a registry.
+pub(super) trait Shows: Sync {
+    /// What is at `path`.
+    fn shown(&self, path: &[&str]) -> impl Future<Output = Result<Reply<Shown>, RegistryUnavailable>> + Send;
+}
+
+impl Shows for Endpoint {
+    async fn shown(&self, path: &[&str]) -> Result<Reply<Shown>, RegistryUnavailable> {
+        self.get(path).await
+    }
+}
+
 /// Asks `endpoint` for the schema `id` and, one after the other, for those it refers to.
-pub(super) async fn schema(endpoint: &Endpoint, id: SchemaId) -> Result<Gathered, RegistryUnavailable> {
+pub(super) async fn schema(endpoint: &impl Shows, id: SchemaId) -> Result<Gathered, RegistryUnavailable> {
     // Registries take a signed number, and answer one beyond 2^31 as they do a wrong path (seen with Apicurio 2.6); a
     // garbled wire header would look like an outage for ever. As a signed number it gets a clear 40403.
     let number = id.0.cast_signed().to_string();
-    let shown = match endpoint.get::<Shown>(&["schemas", "ids", &number]).await? {
+    let shown = match endpoint.shown(&["schemas", "ids", &number]).await? {
         Reply::Found(shown) => shown,
         Reply::Missing(missing) if missing.code == 40403 => return Ok(Gathered::Unknown),
-        Reply::Missing(missing) => return Err(RegistryUnavailable(missing.to_string())),
+        Reply::Missing(missing) => return Err(RegistryUnavailable(bounded(missing.to_string()))),
     };
     let mut gathering = Gathering { endpoint, path: Vec::new(), seen: HashSet::new(), bytes: 0 };
     match gathering.complete(shown).await {
         Ok(schema) => Ok(Gathered::Found(schema)),
-        Err(Obstacle::Unusable(reason)) => Ok(Gathered::Unusable(reason)),
+        Err(Obstacle::Unusable(reason)) => Ok(Gathered::Unusable(bounded(reason))),
         Err(Obstacle::Unavailable(reason)) => Err(reason),
     }
 }
 
-struct Gathering<'a> {
-    endpoint: &'a Endpoint,
+struct Gathering<'a, E> {
+    endpoint: &'a E,
     /// The subjects and versions from the schema down to the one at hand.
     path: Vec<(String, i64)>,
     seen: HashSet<ShownReference>,
     bytes: usize,
 }
 
-impl Gathering<'_> {
+impl<E: Shows> Gathering<'_, E> {
     /// `shown` with what it refers to. (Boxed, because it calls itself.)
     fn complete(
         &mut self,
@@ -120,11 +132,11 @@ impl Gathering<'_> {
         }
         let version = reference.version.to_string();
         let path = ["subjects", reference.subject.as_str(), "versions", version.as_str()];
-        let shown = match self.endpoint.get::<Shown>(&path).await? {
+        let shown = match self.endpoint.shown(&path).await? {
             Reply::Found(shown) => shown,
             Reply::Missing(missing) => {
                 let reason = format!("`{}` is referred to, but {missing}; register it again", reference.name);
-                return Err(RegistryUnavailable(reason).into());
+                return Err(RegistryUnavailable(bounded(reason)).into());
             }
         };
         self.path.push(place);

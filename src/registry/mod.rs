@@ -9,8 +9,13 @@ use crate::types::SchemaId;
 pub mod cache;
 pub mod confluent;
 mod endpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzed;
 mod gather;
 mod tls;
+
+/// The longest reason that is kept, in bytes.
+const MAX_REASON: usize = 1_000;
 
 /// What a registry says of an id when it answers at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +46,15 @@ pub struct Reference {
     pub name: String,
     /// The schema behind it.
     pub schema: RawSchema,
+}
+
+/// `reason`, cut to a bearable length: what it quotes may come from anyone who registers schemas, or from no registry at all.
+fn bounded(mut reason: String) -> String {
+    if reason.len() > MAX_REASON {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        reason.push('…');
+    }
+    reason
 }
 
 /// No answer: unreachable, overloaded, denied, or an answer that makes no sense. Wait and try again.

@@ -51,6 +51,12 @@ impl LocalSink {
         Self { root }
     }
 
+    /// Whether `key` may lie here.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn takes(&self, key: &str) -> bool {
+        self.target(key).is_ok()
+    }
+
     /// Where `key` lies.
     fn target(&self, key: &str) -> Result<Target, SinkError> {
         let mut path = self.root.clone();

@@ -59,7 +59,7 @@ struct Entries(BTreeMap<String, String>);
 
 /// Recognises the object under `key` by its first bytes; `None` when more of them are needed. `whole` says that there
 /// are no more. `name` is this valve's.
-pub(super) fn recognise(name: &str, key: &str, beginning: &[u8], whole: bool) -> Option<Recognised> {
+pub(crate) fn recognise(name: &str, key: &str, beginning: &[u8], whole: bool) -> Option<Recognised> {
     let mut left = beginning;
     let (entries, sync) = match read(&mut left) {
         Ok(read) => read,

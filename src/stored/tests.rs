@@ -16,7 +16,8 @@ use crate::types::{Offset, UnixMillis};
 
 const KEY: &str = "a/3ac93d9f-271d-57c4-aab8-65f109857053.avro";
 
-fn promise() -> Metadata {
+/// A promise of `[100, 110)` of partition 2.
+pub(crate) fn promise() -> Metadata {
     let layout = Layout {
         timestamp: vec!["kafka".to_owned()],
         years: (1970, 2100),

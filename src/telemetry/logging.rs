@@ -96,7 +96,7 @@ fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
     parsed.map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })
 }
 
-fn subscriber<W>(
+pub(super) fn subscriber<W>(
     filter: &str,
     format: Format,
     writer: W,

@@ -8,6 +8,8 @@ mod connections;
 pub mod detail;
 pub mod emf;
 pub mod exporters;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzed;
 pub mod gauges;
 pub mod history;
 pub mod http;

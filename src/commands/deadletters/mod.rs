@@ -3,7 +3,7 @@
 mod list;
 mod replay;
 mod sending;
-mod show;
+pub(crate) mod show;
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::failure::{Failure, report, settings, unprinted};
 use crate::cli::DeadlettersCommand;
+use crate::columns::{escaped, plain};
 use crate::config::Config;
 use crate::dead_letter::original::Originals;
 use crate::source::topic::{self, From, StoredMessage};
@@ -46,34 +47,4 @@ async fn read<T: Default + Send + 'static>(
 async fn originals(config: &Config) -> Result<Originals, Failure> {
     let sink = crate::sink::open(&config.sink).await.map_err(Failure::usage)?;
     Ok(Originals::new(sink, &config.sink))
-}
-
-/// Text from outside, without what could move a terminal's cursor or colour it.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
-}
-
-/// JSON with all control characters of its texts escaped: it need not escape all that move a terminal's cursor.
-fn escaped(json: &str) -> String {
-    json.chars().fold(String::with_capacity(json.len()), |mut text, char| {
-        if char.is_control() && char != '\n' {
-            text.push_str(&format!("\\u{:04x}", u32::from(char)));
-        } else {
-            text.push(char);
-        }
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_control_characters_that_json_may_hold_as_they_are_then_they_are_escaped_and_mean_the_same() {
-        let value = serde_json::json!({"text": "a\u{7f}b\u{9b}31m\u{1b}c\nä"});
-        let json = escaped(&value.to_string());
-        assert!(!json.chars().any(char::is_control), "{json}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
-    }
 }

@@ -58,7 +58,7 @@ pub(super) async fn show(args: DeadlettersShowArgs) -> Result<String, Failure> {
 
 /// Where the original of a letter is.
 #[derive(Debug)]
-enum Original {
+pub(crate) enum Original {
     InTheLetter,
     /// In the sink, and from there put into the letter.
     At(Elsewhere),
@@ -76,7 +76,11 @@ async fn put_back(config: &Config, letter: &mut Envelope) -> Result<Original, Fa
     }
 }
 
-fn as_text(letter: &Envelope, original: &Original, decoded: Option<Result<String, String>>) -> String {
+pub(crate) fn as_text(
+    letter: &Envelope,
+    original: &Original,
+    decoded: Option<Result<String, String>>,
+) -> String {
     let size = match (original, &letter.message) {
         (Original::Lost(..), _) => "lost".to_owned(),
         (_, None) => "none".to_owned(),
@@ -134,7 +138,8 @@ async fn decode(config: &Config, value: &[u8]) -> Result<String, String> {
     // The walk bounds depth and lengths; the library that decodes trusts the datum.
     let program = Program::compile(&schema, &config.timestamp).map_err(|error| error.to_string())?;
     program.walk(datum).map_err(|error| error.to_string())?;
-    let schema = apache_avro::Schema::parse_str(schema.text()).map_err(|error| error.to_string())?;
+    // Its reduced form: in the whole text, the library would evaluate fields' defaults for as long as they are nested.
+    let schema = schema.parsed().map_err(|error| error.to_string())?;
     let reader = GenericDatumReader::builder(&schema).build().map_err(|error| error.to_string())?;
     let decoded = reader.read_value(&mut &datum[..]).map_err(|error| error.to_string())?;
     let json = serde_json::Value::try_from(decoded).map_err(|error| error.to_string())?;

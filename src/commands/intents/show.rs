@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Failure, promised, settings};
 use crate::cli::IntentsShowArgs;
+use crate::columns::{escaped, plain};
 use crate::core::intent::{Found, Intent, Metadata, Place};
 use crate::source::offsets::Offsets;
 use crate::types::{Offset, TopicPartition, UnixMillis};
@@ -28,7 +29,8 @@ pub(super) async fn show(args: IntentsShowArgs) -> Result<String, Failure> {
     Ok(if args.json { as_json(&found, &newer) } else { as_text(&found, &newer) })
 }
 
-type Found1<'a> = (&'a TopicPartition, Metadata, Intent);
+/// A partition with the batch that is promised of it.
+pub(crate) type Found1<'a> = (&'a TopicPartition, Metadata, Intent);
 
 fn as_json(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)]) -> String {
     let intents = found.iter().map(|(partition, metadata, intent)| {
@@ -50,19 +52,19 @@ fn as_json(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)]) -> String 
         json!({"topic": &*partition.topic, "partition": partition.partition, "offset": offset})
     });
     let all = json!({"intents": intents.collect::<Vec<_>>(), "newer": newer.collect::<Vec<_>>()});
-    format!("{all:#}\n")
+    escaped(&format!("{all:#}\n"))
 }
 
-fn as_text(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)]) -> String {
+pub(crate) fn as_text(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)]) -> String {
     let mut text = String::new();
     for (partition, metadata, intent) in found {
         let coverage = &metadata.coverage;
         let lines = [
             ("offsets", format!("[{}, {})", metadata.first, intent.end)),
             ("opened", time(intent.instant)),
-            ("goes to", place(intent)),
-            ("key", intent.layout.key.clone()),
-            ("timestamp", intent.layout.timestamp.join(", ")),
+            ("goes to", plain(&place(intent))),
+            ("key", plain(&intent.layout.key)),
+            ("timestamp", plain(&intent.layout.timestamp.join(", "))),
             ("unknown schema ids", list(&intent.unknown_ids)),
             ("lost before", ranges(&coverage.lost)),
             ("released before", ranges(&coverage.released)),
@@ -111,4 +113,27 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
 
 fn ranges(ranges: &[(Offset, Offset)]) -> String {
     ranges.iter().map(|(first, end)| format!("[{first}, {end})")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stored::tests::promise;
+
+    #[test]
+    fn given_a_promise_with_control_characters_then_what_is_shown_moves_no_terminals_cursor() {
+        let mut metadata = promise();
+        let mut intent = metadata.intent.take().unwrap();
+        let hostile = "a\u{1b}[2J\u{9b}\n";
+        intent.layout.key = hostile.to_owned();
+        intent.layout.prefix = hostile.to_owned();
+        intent.layout.timestamp = vec![hostile.to_owned()];
+        intent.layout.place = Place::S3 { bucket: hostile.to_owned(), endpoint: Some(hostile.to_owned()) };
+        let place = TopicPartition::new("orders", 2);
+        let found = [(&place, metadata, intent)];
+        for shown in [as_text(&found, &[]), as_json(&found, &[])] {
+            assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+            assert!(shown.contains("orders"), "{shown}");
+        }
+    }
 }

@@ -66,6 +66,7 @@ fn given_values_that_are_wrong_then_the_setting_is_named_with_the_reason() {
         ("layout.key", "'{topic}/{uid}'", "{uid}"),
         ("layout.key", "'{topic}/{uuid}'", "{year}"),
         ("layout.key", "'{year}{month}{day}/{uuid}'", "{hour}"),
+        ("layout.key", "'{topic}{topic}{topic}{topic}/{year}{month}{day}{hour}{uuid}'", "S3 takes 1,024"),
         ("layout.granularity", "'minute'", "none of the allowed"),
         ("start", "'middle'", "none of the allowed"),
         ("out_of_range", "'skip'", "none of the allowed"),
@@ -372,4 +373,12 @@ fn given_an_error_then_it_reads_as_a_block() {
          allowed: `earliest`, `latest`, `stored`\n    \
          hint:    did you mean `earliest`?"
     );
+}
+
+#[test]
+fn given_a_setting_whose_name_has_control_characters_then_the_error_moves_no_terminals_cursor() {
+    let errors = load_text("\"kafka.properties\".\"a\\u001b[2J\" = 'x'\n\"na\\tme\" = 'x'", &[]).unwrap_err();
+    let told = errors.to_string();
+    assert!(told.contains("[2J") && told.contains("na\u{fffd}me"), "{told}");
+    assert!(!told.chars().any(|c| c.is_control() && c != '\n'), "{told:?}");
 }

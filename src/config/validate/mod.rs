@@ -21,7 +21,7 @@ use crate::telemetry::logging;
 
 mod kafka;
 mod registry;
-mod sink;
+pub(super) mod sink;
 mod syntax;
 mod topics;
 
@@ -125,6 +125,11 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let sink = sink::sink(settings);
     let batch = batch(settings);
     let layout = layout(settings);
+    if let (Some(layout), Some(sink)) = (&layout, &sink)
+        && let Err(error) = layout.key.check_below(sink.prefix())
+    {
+        settings.refuse("layout.key", error.to_string().into());
+    }
     let start = settings.required("start", |text| {
         let known = [("earliest", Start::Earliest), ("latest", Start::Latest), ("stored", Start::Stored)];
         choice(text, &known)
@@ -266,17 +271,20 @@ fn layout(settings: &mut Checker) -> Option<LayoutConfig> {
     let granularity = settings.required("layout.granularity", |text| {
         choice(text, &[("hour", Granularity::Hour), ("day", Granularity::Day)])
     });
-    let key = settings.required("layout.key", |text| {
-        if text.len() > MAX_KEY_PART {
-            return Err(format!("it is longer than {MAX_KEY_PART} bytes").into());
-        }
-        let key: KeyTemplate = text.parse().map_err(|error| Problem::from(format!("{error}")))?;
-        if let Some(granularity) = granularity {
-            key.check(granularity).map_err(|error| Problem::from(error.to_string()))?;
-        }
-        Ok(key)
-    });
+    let key = settings.required("layout.key", |text| key_template(text, granularity));
     Some(LayoutConfig { key: key?, granularity: granularity? })
+}
+
+/// `layout.key`, for files of this granularity if that is known.
+pub(super) fn key_template(text: &str, granularity: Option<Granularity>) -> Result<KeyTemplate, Problem> {
+    if text.len() > MAX_KEY_PART {
+        return Err(format!("it is longer than {MAX_KEY_PART} bytes").into());
+    }
+    let key: KeyTemplate = text.parse().map_err(|error| Problem::from(format!("{error}")))?;
+    if let Some(granularity) = granularity {
+        key.check(granularity).map_err(|error| Problem::from(error.to_string()))?;
+    }
+    Ok(key)
 }
 
 /// The least memory for which the budget can have a lane, in bytes: a client with the shortest fetch queue takes 4 MiB, and all

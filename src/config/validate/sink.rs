@@ -124,7 +124,7 @@ fn bucket(text: &str) -> Result<String, Problem> {
 }
 
 /// What every key begins with: a relative path that can't leave its place.
-fn prefix(text: &str) -> Result<String, Problem> {
+pub(in crate::config) fn prefix(text: &str) -> Result<String, Problem> {
     if text.len() > MAX_KEY_PART {
         return Err(format!("it is longer than {MAX_KEY_PART} bytes").into());
     }
