@@ -66,7 +66,7 @@ pub(crate) fn offline(local: &Sources) -> Vec<Finding> {
 fn to_do(why: &str) -> String {
     let is_denied = why.contains("403") || why.contains("token") || why.contains("ACL");
     if is_denied {
-        "give CONSUL_HTTP_TOKEN a policy with key_prefix read on the folders of consul.prefix".to_owned()
+        "give CONSUL_HTTP_TOKEN a policy that reads what README names, below consul.path".to_owned()
     } else {
         advice::network(why, "CONSUL_HTTP_ADDR")
     }

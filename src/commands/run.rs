@@ -77,7 +77,8 @@ async fn settings(file: Option<&Path>) -> Result<Config, String> {
     // How much is to be logged may be what Consul says. Only what this task does is logged meanwhile.
     let logging = logging::meanwhile(Format::of_stderr(), std::io::stderr);
     let troubles = Troubles::default();
-    let health = Health::new(Status::new(0, Arc::new(SystemClock::new())), troubles.clone());
+    // A lane that hasn't joined: nothing is ready before there are settings, also while the first answer is awaited.
+    let health = Health::new(Status::new(1, Arc::new(SystemClock::new())), troubles.clone());
     let server = local.http_listen().map_err(|error| error.to_string())?;
     let server = Server::bind(server, health).await.map_err(|error| error.to_string())?;
     let done = CancellationToken::new();

@@ -56,6 +56,10 @@ impl Checker {
             let written = Form::of(value);
             let resolved = references.resolve(&written);
             let (form, problem) = match resolved {
+                // Off is what is written empty, not what turns out to be: a file not yet filled, a variable not yet set.
+                Ok(form) if form.is_empty() && !written.is_empty() => {
+                    (form, Some("what it refers to is empty".into()))
+                }
                 Ok(form) => (form, None),
                 Err(problem) => (Form::Text(String::new()), Some(problem)),
             };
@@ -167,8 +171,7 @@ impl Checker {
             return Some(());
         }
         let meaning = find(name).map_or("", |setting| setting.meaning);
-        let why = if given.is_some() { ", and what it refers to is empty" } else { "" };
-        let sentence = format!("it is required: {meaning}{why}");
+        let sentence = format!("it is required: {meaning}");
         self.refuse(
             name,
             Problem::with_hint(sentence, format!("in the environment, set {}", variable_of(name))),

@@ -43,7 +43,7 @@ impl References {
         let profiles = merged.data().unwrap_or_default();
         let mut keys = BTreeSet::new();
         let mut look_up = |reference: &str| {
-            keys.extend(reference.strip_prefix(CONSUL).map(str::to_owned));
+            keys.extend(reference.strip_prefix(CONSUL).filter(|key| is_key(key)).map(str::to_owned));
             Ok(String::new())
         };
         for value in profiles.into_values().flat_map(Dict::into_values) {
@@ -81,13 +81,19 @@ impl References {
     }
 
     fn in_consul(&self, key: &str) -> Result<String, Problem> {
+        if !is_key(key) {
+            let hint = "letters, digits, `-`, `_`, `.` and `,` between slashes";
+            return Err(Problem::with_hint("it refers to something that is no key of Consul's", hint));
+        }
         let Some(values) = &self.consul else {
             let hint =
                 "Consul is asked where CONSUL_HTTP_ADDR says, for all but what must be known without it";
             return Err(Problem::with_hint("it refers to Consul, which wasn't asked", hint));
         };
-        let value = values.get(key).cloned().flatten();
-        value.ok_or_else(|| format!("Consul has nothing at the key {key:?} that it refers to").into())
+        let value = values.get(key).cloned().flatten().filter(|value| !value.contains('\u{fffd}'));
+        value.ok_or_else(|| {
+            format!("Consul has nothing at the key {key:?} that it refers to, or no UTF-8").into()
+        })
     }
 }
 
@@ -122,6 +128,12 @@ fn text(written: &str, look_up: &mut dyn FnMut(&str) -> Result<String, Problem>)
     }
     resolved.push_str(rest);
     Ok(resolved)
+}
+
+/// Whether Consul takes it for a key. About another it would be asked for ever, and refuse each time.
+fn is_key(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ',');
+    text.split('/').all(|part| !part.is_empty() && part.chars().all(is_plain))
 }
 
 /// The file's text without the line break that editors leave at its end.

@@ -138,6 +138,8 @@ impl Sources {
     pub async fn with_consul(mut self, troubles: &Troubles, patience: Patience) -> Result<Self, LoadError> {
         let Some(agent) = self.consul.take() else { return Ok(self) };
         let place = validate::place(self.checker(Vec::new()))?;
+        // It can't come from Consul by a reference, either.
+        self.http_listen()?;
         let patience = if place.required { patience } else { patience.at_most(WITHOUT_NEED) };
         match ask(&agent, troubles, patience, async || consul::read(&agent, &place).await).await {
             Ok(found) => {
@@ -187,7 +189,13 @@ impl Sources {
         let said =
             layer.map_err(|problem| ConfigErrors::new(vec![ConfigError::about("text", "text", problem)]))?;
         let layers = vec![Layer::of_text(said, &mut errors), layers::defaults()];
-        Ok(Self { layers, references: References::new(BTreeMap::new()), errors, consul: None })
+        Ok(Self {
+            layers,
+            references: References::new(BTreeMap::new()),
+            errors,
+            consul: None,
+            unanswered: None,
+        })
     }
 
     /// The same as if Consul had `keys` in `folder`.

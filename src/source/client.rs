@@ -34,7 +34,7 @@ pub(crate) fn configure(config: &mut ClientConfig, kafka: &KafkaConfig) {
     if kafka.auth.is_some() {
         config.set("security.protocol", "SASL_SSL").set("sasl.mechanism", "OAUTHBEARER");
     }
-    if is_tls(kafka) {
+    if is_tls(kafka) && !kafka.properties.contains_key("ssl.ca.pem") {
         // OpenSSL is built along, and looks for the system's authorities in a place where there are none.
         config.set("ssl.ca.location", config::system_authorities().as_deref().unwrap_or("probe"));
     }
@@ -194,6 +194,7 @@ mod tests {
             assert_eq!(default, Some(config::system_authorities().unwrap_or_else(|| "probe".to_owned())));
             let named = trusted(&[("security.protocol", protocol), ("ssl.ca.location", "/ca.pem")]);
             assert_eq!(named.as_deref(), Some("/ca.pem"));
+            assert_eq!(trusted(&[("security.protocol", protocol), ("ssl.ca.pem", "-----BEGIN")]), None);
         }
     }
 }

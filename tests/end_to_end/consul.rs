@@ -67,7 +67,11 @@ impl<'a> Keys<'a> {
     }
 
     fn may_read_all(&self) -> String {
-        format!("key_prefix \"{}\" {{ policy = \"read\" }}", self.folder())
+        // As README says it.
+        format!(
+            "key_prefix \"{0}/\" {{ policy = \"read\" }} key \"{0}\" {{ policy = \"read\" }}",
+            self.folder()
+        )
     }
 }
 

@@ -19,8 +19,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 16 << 20;
 /// How much of an answer that is none is shown, in characters.
 const SHOWN: usize = 200;
+/// All of Consul's answers about keys have it: without it, something else has answered.
+const INDEX: &str = "x-consul-index";
 /// Says that the answer lacks what the token may not read. Consul leaves that out without an error.
 const FILTERED: &str = "x-consul-results-filtered-by-acls";
+
+const FOREIGN: &str = "it answers, but not as Consul does; is CONSUL_HTTP_ADDR the address of its HTTP API?";
 
 const ADDRESS: &str = "CONSUL_HTTP_ADDR";
 /// What Consul's tools read, too, and valve would have to ignore.
@@ -119,6 +123,10 @@ impl Agent {
     /// # Errors
     /// Says why there is no answer; the world's fault, which may pass.
     pub(in crate::config) async fn below(&self, folder: &str) -> Result<Vec<Pair>, String> {
+        // Who has no token isn't told that something was left out, but is refused a key that may not be read.
+        if self.token.is_none() {
+            self.ask(folder, false).await?;
+        }
         self.ask(folder, true).await
     }
 
@@ -129,13 +137,18 @@ impl Agent {
         }
         let response = request.send().await.map_err(http_client::told)?;
         let status = response.status();
-        let is_filtered = response.headers().get(FILTERED).is_some_and(|value| value == "true");
+        let headers = response.headers();
+        let is_filtered = headers.get(FILTERED).is_some_and(|value| value == "true");
+        let is_consul = headers.contains_key(INDEX);
         let body = http_client::body(response, MAX_ANSWER).await?;
         match status {
             _ if is_filtered => Err(denied(key)),
+            StatusCode::OK | StatusCode::NOT_FOUND if !is_consul => {
+                Err(format!("{key}: HTTP {}: {FOREIGN}", status.as_u16()))
+            }
             StatusCode::OK => pairs(&body),
-            // So it answers for a key that isn't there; anything else that answers 404 says more.
-            StatusCode::NOT_FOUND if body.is_empty() => Ok(Vec::new()),
+            // So it answers for a key that isn't there.
+            StatusCode::NOT_FOUND => Ok(Vec::new()),
             StatusCode::FORBIDDEN => Err(format!("{} ({})", denied(key), self.words(&body))),
             status => Err(format!("{key}: HTTP {}: {}", status.as_u16(), self.words(&body))),
         }
@@ -158,13 +171,12 @@ impl Agent {
 
     /// The first line of an answer that is none, as it may be shown.
     fn words(&self, body: &[u8]) -> String {
-        let text = String::from_utf8_lossy(body);
-        let line = text.lines().next().unwrap_or_default().chars().take(SHOWN);
-        let line: String = line.filter(|c| !c.is_control()).collect();
-        match &self.token {
-            Some(token) => line.replace(token.as_str(), "…"),
-            None => line,
+        let mut text = String::from_utf8_lossy(body).into_owned();
+        if let Some(token) = &self.token {
+            text = text.replace(token.as_str(), "…");
         }
+        let line = text.lines().next().unwrap_or_default();
+        line.chars().take(SHOWN).filter(|c| !c.is_control()).collect()
     }
 }
 
@@ -208,7 +220,7 @@ fn token(env: &Variables<'_>) -> Result<Option<String>, ConfigErrors> {
             Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
             _ => Err(wrong(name, "the file that it names holds no token")),
         },
-        None => Ok(env.get("CONSUL_HTTP_TOKEN").map(str::to_owned)),
+        None => Ok(env.get("CONSUL_HTTP_TOKEN").map(|token| token.trim().to_owned())),
     }
 }
 
@@ -219,7 +231,8 @@ fn with_tls(builder: ClientBuilder, env: &Variables<'_>) -> Result<ClientBuilder
         let authorities = Certificate::from_pem_bundle(&authorities).ok().filter(|found| !found.is_empty());
         let authorities =
             authorities.ok_or_else(|| wrong("CONSUL_CACERT", "the file holds no certificate in PEM"))?;
-        builder = builder.tls_certs_merge(authorities);
+        // As Consul's own tools have it: these authorities alone.
+        builder = builder.tls_certs_only(authorities);
     }
     match (env.file("CONSUL_CLIENT_CERT")?, env.file("CONSUL_CLIENT_KEY")?) {
         (Some(certificate), Some(key)) => {
@@ -250,8 +263,7 @@ fn pairs(body: &[u8]) -> Result<Vec<Pair>, String> {
         key: String,
         value: Option<String>,
     }
-    let foreign =
-        || "it answers, but not as Consul does; is CONSUL_HTTP_ADDR the address of its HTTP API?".to_owned();
+    let foreign = || FOREIGN.to_owned();
     let entries: Vec<Entry> = serde_json::from_slice(body).map_err(|_| foreign())?;
     let decoded = entries.into_iter().map(|Entry { key, value }| {
         let bytes = STANDARD.decode(value.unwrap_or_default()).map_err(|_| foreign())?;

@@ -29,7 +29,12 @@ async fn kv(Path(key): Path<String>, RawQuery(query): RawQuery, State(keys): Sta
     let found: Vec<_> = found
         .map(|(name, value)| json!({"Key": name, "Value": STANDARD.encode(value), "Flags": 0}))
         .collect();
-    if found.is_empty() { StatusCode::NOT_FOUND.into_response() } else { Json(found).into_response() }
+    let index = [("x-consul-index", "7")];
+    if found.is_empty() {
+        (StatusCode::NOT_FOUND, index).into_response()
+    } else {
+        (index, Json(found)).into_response()
+    }
 }
 
 /// The address of a server with these routes.
@@ -153,8 +158,8 @@ async fn given_what_is_wrong_in_consul_then_each_error_says_where_and_shows_no_d
 #[tokio::test]
 async fn given_references_to_keys_then_what_those_hold_is_taken() {
     let keys = [
-        ("secrets/registry token", "hunter2\n"),
-        ("data-pipeline/dev/registry/token", "${consul:secrets/registry token}"),
+        ("secrets/registry-token", "hunter2\n"),
+        ("data-pipeline/dev/registry/token", "${consul:secrets/registry-token}"),
         ("data-pipeline/dev/codec", "${consul:no/such/codec}"),
     ];
     let Err(LoadError::Wrong(errors)) = said(&keys).await else { panic!("no errors") };
@@ -170,7 +175,7 @@ async fn given_references_to_keys_then_what_those_hold_is_taken() {
 #[tokio::test]
 async fn given_what_is_no_answer_then_no_setting_is_taken_for_absent() {
     type Headers = &'static [(&'static str, &'static str)];
-    let answers: [(StatusCode, Headers, &'static str, &str); 6] = [
+    let answers: [(StatusCode, Headers, &'static str, &str); 8] = [
         (StatusCode::FORBIDDEN, &[], "ACL not found", "ACL not found"),
         (StatusCode::INTERNAL_SERVER_ERROR, &[], "No cluster leader\nx", "HTTP 500: No cluster leader"),
         (
@@ -180,6 +185,8 @@ async fn given_what_is_no_answer_then_no_setting_is_taken_for_absent() {
             "the token may not read",
         ),
         (StatusCode::OK, &[("x-consul-results-filtered-by-acls", "true")], "[]", "the token may not read"),
+        (StatusCode::NOT_FOUND, &[], "", "not as Consul does"),
+        (StatusCode::OK, &[], "[]", "not as Consul does"),
         (StatusCode::NOT_FOUND, &[], "<html>no such page", "HTTP 404"),
         (StatusCode::OK, &[], "<html>hello", "not as Consul does"),
     ];

@@ -129,6 +129,6 @@ fn given_a_reference_to_something_empty_in_a_required_setting_then_it_is_said() 
             (wrong[0].setting.as_str(), wrong[0].value.as_deref()),
             (setting, Some("\"${env:EMPTY}\""))
         );
-        assert!(wrong[0].problem.ends_with("and what it refers to is empty"), "{wrong:?}");
+        assert!(wrong[0].problem.ends_with("what it refers to is empty"), "{wrong:?}");
     }
 }
