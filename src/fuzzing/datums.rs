@@ -146,5 +146,5 @@ fn assert_read_back(case: &Case, datum: &[u8]) {
     let header = Header { schema: case.text, codec: Codec::Snappy, metadata: &[], sync: [7; 16] };
     let bytes = file.into_body(&header).pieces().concat();
     let rows = apache_avro::Reader::new(&bytes[..]).expect("a container file");
-    assert_eq!(rows.filter(|row| row.is_ok()).count(), 2);
+    assert_eq!(rows.filter(Result::is_ok).count(), 2);
 }
