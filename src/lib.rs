@@ -7,6 +7,7 @@ pub mod audit;
 pub mod avro;
 pub(crate) mod batch;
 pub mod budget;
+mod causes;
 pub(crate) mod check;
 pub mod cli;
 pub mod clock;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 /// A position in one partition's log. As the end of a range it is what Kafka calls the committed
@@ -43,6 +44,15 @@ impl fmt::Display for SchemaId {
 /// Milliseconds since 1970-01-01T00:00:00Z; negative before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// For people: `2026-11-23T07:00:00Z`, or the number of milliseconds where no calendar reaches.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        DateTime::from_timestamp_millis(self.0)
+            .map_or_else(|| self.0.to_string(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
+}
 
 /// One partition of one topic. Cloning shares the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,5 @@
 //! Under which layouts files were stored: who changes a setting that decides where records go has both in one bucket.
 
-use chrono::DateTime;
-
 use crate::core::change::told;
 use crate::core::intent::{Intent, Layout};
 use crate::types::UnixMillis;
@@ -51,7 +49,7 @@ impl Layouts {
             let [before, now] = pair else { return String::new() };
             format!(
                 "the layout changed with the batches opened from {} on ({} files under the earlier one, {} under the later): {}",
-                time(now.since),
+                now.since.to_text(),
                 before.files,
                 now.files,
                 told(&before.layout.changes(&now.layout))
@@ -61,11 +59,6 @@ impl Layouts {
             .then(|| format!("{} files were stored under still other layouts", self.further));
         changes.chain(further).collect()
     }
-}
-
-fn time(at: UnixMillis) -> String {
-    DateTime::from_timestamp_millis(at.0)
-        .map_or_else(|| at.0.to_string(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 #[cfg(test)]

@@ -61,15 +61,16 @@ impl Endpoint {
         let base = base_url(url, auth.is_some())?;
         let client = tls
             .apply(Client::builder())
-            .user_agent(concat!("valve/", env!("CARGO_PKG_VERSION")))
+            .user_agent(http_client::USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
             .redirect(redirect::Policy::custom(stay_at_origin));
         // What listens on this machine isn't behind a proxy, whatever the environment says of proxies.
         let is_loopback = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let client = if is_loopback { client.no_proxy() } else { client };
-        let client =
-            client.build().map_err(|error| InvalidRegistry(format!("registry: no HTTP client: {error}")))?;
+        let client = client.build().map_err(|error| {
+            InvalidRegistry(format!("registry: no HTTP client: {}", http_client::told(error)))
+        })?;
         Ok(Self { base, auth: auth.cloned(), client })
     }
 

@@ -7,6 +7,7 @@ use reqwest::{Certificate, ClientBuilder, Identity};
 
 use super::endpoint::InvalidRegistry;
 use crate::config::RegistryTls;
+use crate::http_client;
 
 /// Of all URLs of the registry. (The client's own types may show a key; so this has no `Debug`.)
 pub(super) struct Tls {
@@ -40,23 +41,17 @@ impl Tls {
 
 fn authorities(path: &Path) -> Result<Vec<Certificate>, InvalidRegistry> {
     let pem = read("registry.ca", path)?;
-    let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-    if certificates.is_empty() {
-        return Err(wrong("registry.ca", path, "it has no certificate in PEM"));
-    }
-    Ok(certificates)
+    http_client::certificates(&pem).ok_or_else(|| wrong("registry.ca", path, "it has no certificate in PEM"))
 }
 
 fn identity(certificate: &Path, key: &Path) -> Result<Identity, InvalidRegistry> {
-    let mut pem = read("registry.certificate", certificate)?;
-    if Certificate::from_pem_bundle(&pem).unwrap_or_default().is_empty() {
+    let pem = read("registry.certificate", certificate)?;
+    if http_client::certificates(&pem).is_none() {
         return Err(wrong("registry.certificate", certificate, "it has no certificate in PEM"));
     }
-    pem.push(b'\n');
-    pem.extend(read("registry.key", key)?);
-    // What the client says of it might quote the key.
     let unusable = "it has no private key in PEM, or one under a password, which isn't supported here";
-    Identity::from_pem(&pem).map_err(|_| wrong("registry.key", key, unusable))
+    let identity = http_client::identity(pem, read("registry.key", key)?);
+    identity.ok_or_else(|| wrong("registry.key", key, unusable))
 }
 
 fn read(setting: &str, path: &Path) -> Result<Vec<u8>, InvalidRegistry> {

@@ -17,7 +17,7 @@
 //!   that nobody makes again, give the bucket a lifecycle rule that aborts incomplete multipart uploads after a day.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -46,6 +46,7 @@ use super::patience::Patience;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
 use super::{Body, DIGEST_METADATA, Digest, Listed, ObjectInfo, OpenError, Sink, SinkError, Stored};
+use crate::causes::with_causes;
 use crate::config::{S3Config, Secret};
 
 mod conditional;
@@ -350,17 +351,6 @@ where
         message,
         region: region.map(str::to_owned),
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reads one range of one partition, without being a member of the group: for a batch that is made again.
+//! Reads without being a member of the group: one range of one partition, for a batch that is made again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,35 @@ use super::offsets::QuietContext;
 use super::raw::take::{Record, RecordQueue};
 use crate::config::Config;
 use crate::types::{Offset, TopicPartition};
+
+/// A consumer, and the queue that its records come to; the queue is to be dropped first.
+pub(super) type Reader = (Arc<BaseConsumer<QuietContext>>, RecordQueue<QuietContext>);
+
+/// A consumer of these partitions from these offsets on, which is no member of the group.
+///
+/// # Errors
+/// When the client refuses.
+pub(super) fn outside_the_group<'a>(
+    config: &Config,
+    client_id: &str,
+    read_committed: bool,
+    from: impl Iterator<Item = (&'a TopicPartition, Offset)>,
+) -> Result<Reader, KafkaError> {
+    let mut properties = consumer_config(config, client_id);
+    properties.set("group.protocol", "classic").set("isolation.level", isolation(read_committed));
+    let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext::default())?;
+    sign_in(consumer.client(), &config.kafka);
+    let consumer = Arc::new(consumer);
+    let queue = RecordQueue::new(Arc::clone(&consumer))
+        .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
+    let mut list = TopicPartitionList::new();
+    for (partition, first) in from {
+        list.add_partition_offset(&partition.topic, partition.partition, ClientOffset::Offset(first.0))?;
+        queue.forward(&partition.topic, partition.partition);
+    }
+    consumer.assign(&list)?;
+    Ok((consumer, queue))
+}
 
 /// A consumer of one partition.
 pub(crate) struct RangeReader {
@@ -33,17 +62,8 @@ impl RangeReader {
         partition: &TopicPartition,
         first: Offset,
     ) -> Result<Self, SourceError> {
-        let mut properties = consumer_config(config, "valve-takeover");
-        properties.set("group.protocol", "classic").set("isolation.level", isolation(read_committed));
-        let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext::default())?;
-        sign_in(consumer.client(), &config.kafka);
-        let consumer = Arc::new(consumer);
-        let queue = RecordQueue::new(Arc::clone(&consumer))
-            .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&partition.topic, partition.partition, ClientOffset::Offset(first.0))?;
-        queue.forward(&partition.topic, partition.partition);
-        consumer.assign(&list)?;
+        let (consumer, queue) =
+            outside_the_group(config, "valve-takeover", read_committed, [(partition, first)].into_iter())?;
         Ok(Self { queue, consumer })
     }
 

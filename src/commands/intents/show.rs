@@ -9,7 +9,7 @@ use crate::cli::IntentsShowArgs;
 use crate::columns::{escaped, plain};
 use crate::core::intent::{Found, Intent, Metadata, Place};
 use crate::source::offsets::Offsets;
-use crate::types::{Offset, TopicPartition, UnixMillis};
+use crate::types::{Offset, TopicPartition};
 
 /// The promised batches of the group, as text or JSON.
 pub(super) async fn show(args: IntentsShowArgs) -> Result<String, Failure> {
@@ -61,7 +61,7 @@ pub(crate) fn as_text(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)])
         let coverage = &metadata.coverage;
         let lines = [
             ("offsets", format!("[{}, {})", metadata.first, intent.end)),
-            ("opened", time(intent.instant)),
+            ("opened", intent.instant.to_text()),
             ("goes to", plain(&place(intent))),
             ("key", plain(&intent.layout.key)),
             ("timestamp", plain(&intent.layout.timestamp.join(", "))),
@@ -88,11 +88,6 @@ pub(crate) fn as_text(found: &[Found1<'_>], newer: &[(&TopicPartition, Offset)])
     };
     text.push_str(&format!("{total}\n"));
     text
-}
-
-fn time(at: UnixMillis) -> String {
-    chrono::DateTime::from_timestamp_millis(at.0)
-        .map_or_else(|| at.0.to_string(), |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 fn place(intent: &Intent) -> String {

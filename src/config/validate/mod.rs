@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::check::Checker;
-use super::consul::{self, Place};
+use super::consul::{Place, is_taken};
 use super::error::{ConfigErrors, Problem};
 use super::value::{boolean, duration, integer, percent, size};
 use super::{
@@ -75,15 +75,20 @@ pub(super) fn place(mut settings: Checker) -> Result<Place, ConfigErrors> {
 
 fn take_place(settings: &mut Checker) -> Option<Place> {
     let name = settings.required("name", |text| match plain_name(text, MAX_NAME)? {
-        name if consul::is_taken(&name) => {
+        name if is_taken(&name) => {
             Err("Consul has settings that all valves share at the key that would be this valve's own".into())
         }
         name => Ok(name),
     });
     let environment = settings.required("environment", |text| plain_name(text, 64));
+    let ConsulConfig { path, required } = consul(settings)?;
+    Some(Place { path, environment: environment?, name: name?, required })
+}
+
+fn consul(settings: &mut Checker) -> Option<ConsulConfig> {
     let path = settings.required("consul.path", consul_path);
     let required = settings.required("consul.required", boolean);
-    Some(Place { path: path?, environment: environment?, name: name?, required: required? })
+    Some(ConsulConfig { path: path?, required: required? })
 }
 
 fn consul_path(text: &str) -> Result<String, Problem> {
@@ -115,8 +120,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let name = settings.required("name", |text| plain_name(text, MAX_NAME));
     let environment = settings.required("environment", |text| plain_name(text, 64));
     // Used already, if Consul was asked; but wrong they are wrong.
-    let consul =
-        (settings.required("consul.path", consul_path), settings.required("consul.required", boolean));
+    let consul = consul(settings);
     let topics = topics::topics(settings);
     let topics_refresh = positive(settings, "topics_refresh");
     let kafka = kafka::kafka(settings);
@@ -159,7 +163,7 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     Some(Config {
         name: name?,
         environment: environment?,
-        consul: ConsulConfig { path: consul.0?, required: consul.1? },
+        consul: consul?,
         topics: topics?,
         topics_refresh: topics_refresh?,
         kafka: kafka?,

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset as ClientOffset;
 
-use super::{Offsets, QuietContext, log_offsets};
+use super::{Offsets, log_offsets};
 use crate::config::Config;
-use crate::source::client::{reason, sign_in};
-use crate::source::consumer::{consumer_config, isolation};
-use crate::source::raw::take::{Record, RecordQueue};
+use crate::source::client::reason;
+use crate::source::range::{Reader, outside_the_group};
+use crate::source::raw::take::Record;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
 /// So far before the log's end reading begins: the last offsets may be none of a record (markers of transactions).
@@ -139,24 +139,9 @@ fn taken(record: &Record<'_>, partition: TopicPartition) -> Fetched {
     }
 }
 
-type Reader = (Arc<BaseConsumer<QuietContext>>, RecordQueue<QuietContext>);
-
 /// A consumer of these partitions, from a little before their ends on.
 fn reader(config: &Config, logs: &Logs) -> Result<Reader, KafkaError> {
-    let mut properties = consumer_config(config, "valve-check");
     let read_committed = config.group.isolation == crate::config::Isolation::ReadCommitted;
-    properties.set("group.protocol", "classic").set("isolation.level", isolation(read_committed));
-    let consumer: BaseConsumer<_> = properties.create_with_context(QuietContext::default())?;
-    sign_in(consumer.client(), &config.kafka);
-    let consumer = Arc::new(consumer);
-    let queue = RecordQueue::new(Arc::clone(&consumer))
-        .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
-    let mut list = TopicPartitionList::new();
-    for (partition, (low, end)) in logs {
-        let from = ClientOffset::Offset(low.0.max(end.0 - TAIL));
-        list.add_partition_offset(&partition.topic, partition.partition, from)?;
-        queue.forward(&partition.topic, partition.partition);
-    }
-    consumer.assign(&list)?;
-    Ok((consumer, queue))
+    let from = logs.iter().map(|(partition, (low, end))| (partition, Offset(low.0.max(end.0 - TAIL))));
+    outside_the_group(config, "valve-check", read_committed, from)
 }

@@ -131,17 +131,6 @@ fn half_of_life(expires: UnixMillis, now: UnixMillis) -> Duration {
     Duration::from_millis(left / 2).max(SHORTEST)
 }
 
-/// An error with its causes: the outermost one says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

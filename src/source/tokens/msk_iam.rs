@@ -8,6 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::Token;
+use crate::causes::with_causes;
 use crate::types::UnixMillis;
 
 /// What the SDK knows of this machine; with `region` instead of the chain's.
@@ -27,7 +28,7 @@ pub(super) async fn make(aws: &SdkConfig) -> Result<Token, String> {
     let region = aws.region().ok_or("no AWS region is known: set kafka.region or AWS_REGION")?;
     let provider = aws.credentials_provider().ok_or("there is no source of AWS credentials")?;
     let credentials = provider.provide_credentials().await;
-    sign(region.clone(), credentials.map_err(|error| format!("AWS credentials: {}", super::chain(&error)))?)
+    sign(region.clone(), credentials.map_err(|error| format!("AWS credentials: {}", with_causes(&error)))?)
         .await
 }
 

@@ -20,7 +20,7 @@ const MAX_RESPONSE: usize = 64 << 10;
 /// Why there can be none.
 pub(super) fn client() -> Result<Client, String> {
     let client = Client::builder().redirect(redirect::Policy::none()).build();
-    client.map_err(|error| format!("no HTTP client: {error}"))
+    client.map_err(|error| format!("no HTTP client: {}", http_client::told(error)))
 }
 
 /// Asks once for a token.
