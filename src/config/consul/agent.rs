@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::tls::{Certificate, Identity};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, StatusCode, Url};
 use serde::Deserialize;
 
@@ -89,8 +88,10 @@ impl Agent {
             return Err(wrong(name, format!("valve doesn't read it: {instead}")));
         }
         let base = base_url(address, env.is_true("CONSUL_HTTP_SSL", false)?)?;
+        let token = token(env)?;
         let builder = Client::builder()
-            .user_agent(concat!("valve/", env!("CARGO_PKG_VERSION")))
+            .default_headers(token.as_deref().map(secret_header).transpose()?.unwrap_or_default())
+            .user_agent(http_client::USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             // An agent is next to the process; Consul's own tools go through no proxy either.
@@ -101,7 +102,7 @@ impl Agent {
         let optional = [("ns", env.get("CONSUL_NAMESPACE")), ("partition", env.get("CONSUL_PARTITION"))];
         let query =
             optional.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect();
-        Ok(Self { base, client, token: token(env)?, query })
+        Ok(Self { base, client, token, query })
     }
 
     /// Where it is, for messages.
@@ -131,11 +132,7 @@ impl Agent {
     }
 
     async fn ask(&self, key: &str, recurse: bool) -> Result<Vec<Pair>, String> {
-        let mut request = self.client.get(self.url(key, recurse));
-        if let Some(token) = &self.token {
-            request = request.headers(secret_header(token)?);
-        }
-        let response = request.send().await.map_err(http_client::told)?;
+        let response = self.client.get(self.url(key, recurse)).send().await.map_err(http_client::told)?;
         let status = response.status();
         let headers = response.headers();
         let is_filtered = headers.get(FILTERED).is_some_and(|value| value == "true");
@@ -186,11 +183,13 @@ fn denied(key: &str) -> String {
     )
 }
 
-fn secret_header(token: &str) -> Result<HeaderMap, String> {
-    let mut value = HeaderValue::from_str(token)
-        .map_err(|_| "the token has characters that no header takes".to_owned())?;
+/// By which each request shows the token.
+fn secret_header(token: &str) -> Result<HeaderMap, ConfigErrors> {
+    let value = HeaderValue::from_str(token);
+    let mut value =
+        value.map_err(|_| wrong("CONSUL_HTTP_TOKEN", "the token has characters that no header takes"))?;
     value.set_sensitive(true);
-    Ok(HeaderMap::from_iter([(reqwest::header::HeaderName::from_static("x-consul-token"), value)]))
+    Ok(HeaderMap::from_iter([(HeaderName::from_static("x-consul-token"), value)]))
 }
 
 /// `host:port`, or a URL. TLS that was asked for is never taken back by the address.
@@ -220,7 +219,10 @@ fn token(env: &Variables<'_>) -> Result<Option<String>, ConfigErrors> {
             Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
             _ => Err(wrong(name, "the file that it names holds no token")),
         },
-        None => Ok(env.get("CONSUL_HTTP_TOKEN").map(|token| token.trim().to_owned())),
+        None => {
+            let token = env.get("CONSUL_HTTP_TOKEN").map(str::trim).filter(|token| !token.is_empty());
+            Ok(token.map(str::to_owned))
+        }
     }
 }
 
@@ -228,16 +230,14 @@ fn token(env: &Variables<'_>) -> Result<Option<String>, ConfigErrors> {
 fn with_tls(builder: ClientBuilder, env: &Variables<'_>) -> Result<ClientBuilder, ConfigErrors> {
     let mut builder = builder;
     if let Some(authorities) = env.file("CONSUL_CACERT")? {
-        let authorities = Certificate::from_pem_bundle(&authorities).ok().filter(|found| !found.is_empty());
-        let authorities =
-            authorities.ok_or_else(|| wrong("CONSUL_CACERT", "the file holds no certificate in PEM"))?;
+        let authorities = http_client::certificates(&authorities)
+            .ok_or_else(|| wrong("CONSUL_CACERT", "the file holds no certificate in PEM"))?;
         // As Consul's own tools have it: these authorities alone.
         builder = builder.tls_certs_only(authorities);
     }
     match (env.file("CONSUL_CLIENT_CERT")?, env.file("CONSUL_CLIENT_KEY")?) {
         (Some(certificate), Some(key)) => {
-            let identity = Identity::from_pem(&[certificate, key].join(&b'\n'));
-            let identity = identity.map_err(|_| {
+            let identity = http_client::identity(certificate, key).ok_or_else(|| {
                 wrong("CONSUL_CLIENT_CERT", "it and CONSUL_CLIENT_KEY hold no certificate and its key in PEM")
             })?;
             builder = builder.identity(identity);

@@ -240,6 +240,7 @@ async fn given_wrong_variables_of_consul_then_each_is_said_with_what_to_do() {
         ("CONSUL_HTTP_TOKEN_FILE", missing, "cannot be read"),
         ("CONSUL_CLIENT_KEY", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "CONSUL_CLIENT_CERT"),
         ("CONSUL_HTTP_AUTH", "u:hunter2", "CONSUL_HTTP_TOKEN"),
+        ("CONSUL_HTTP_TOKEN", "hunter2\n\u{1}", "no header takes"),
     ] {
         let Err(errors) = Sources::local(None, environment("consul:8500", &[(name, value)]).into_iter())
         else {
