@@ -16,6 +16,7 @@ use crate::{Test, tests};
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_settings_in_consul_over_tls_then_a_valve_stores_by_them,
     given_a_token_that_may_not_read_all_then_valve_waits_and_says_so_until_it_may,
+    given_no_token_and_a_folder_that_may_not_be_read_then_it_isnt_taken_for_empty,
     given_a_consul_that_doesnt_answer_then_a_start_waits_lives_and_can_be_stopped,
     given_settings_in_consul_then_config_says_where_each_is_from_and_shows_no_secret,
 ];
@@ -48,6 +49,13 @@ impl<'a> Keys<'a> {
         let token = json!({"Policies": [{"ID": id}]});
         let token = self.ask(reqwest::Method::PUT, "acl/token", token.to_string());
         (token["SecretID"].as_str().unwrap().to_owned(), id)
+    }
+
+    /// Gives those without a token a policy of these rules. No other test is without one.
+    fn let_anyone(&self, rules: &str) {
+        let (_, policy) = self.token(rules);
+        let anyone = "acl/token/00000000-0000-0000-0000-000000000002";
+        self.ask(reqwest::Method::PUT, anyone, json!({"Policies": [{"ID": policy}]}).to_string());
     }
 
     /// Gives a policy other rules.
@@ -159,6 +167,22 @@ fn given_a_token_that_may_not_read_all_then_valve_waits_and_says_so_until_it_may
     valve.wait_ready();
     valve.stop();
     scene.assert_stored(&produced);
+}
+
+fn given_no_token_and_a_folder_that_may_not_be_read_then_it_isnt_taken_for_empty(stack: &Stack) {
+    let scene = Scene::new(stack, 1);
+    let keys = Keys::new(stack);
+    fill(&scene, &keys);
+    let settings = minimal(&scene, &keys, "");
+    // What Consul leaves out of a list it tells only those who have a token.
+    let denied = format!("{}/registry/", keys.folder());
+    let rules = format!("{} key_prefix \"{denied}\" {{ policy = \"deny\" }}", keys.may_read_all());
+    keys.let_anyone(&rules);
+    let (code, said) = run(&settings, &["config"]);
+    assert!(code == 4 && said.contains(&denied), "{code}: {said}");
+    keys.let_anyone(&keys.may_read_all());
+    let (code, said) = run(&settings, &["config"]);
+    assert!(code == 0 && said.contains(&format!("# Consul key {denied}url")), "{code}: {said}");
 }
 
 fn given_a_consul_that_doesnt_answer_then_a_start_waits_lives_and_can_be_stopped(stack: &Stack) {
