@@ -43,13 +43,28 @@ impl Default for Backoff {
     }
 }
 
-/// Calls `attempt` until it succeeds, each attempt bounded by `timeout`. While it fails, the trouble stands in
-/// `troubles` under `dependency`, prefixed by `what` (for example `put orders/…avro`).
+/// How long one attempt may take. Of a plain duration both are the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until its silence counts as a trouble, while the answer is waited for all the same.
+    pub told: Duration,
+    /// Until it has failed.
+    pub ended: Duration,
+}
+
+impl From<Duration> for Limits {
+    fn from(ended: Duration) -> Self {
+        Self { told: ended, ended }
+    }
+}
+
+/// Calls `attempt` until it succeeds, each attempt bounded by `limits`. While it fails or is silent, the trouble stands
+/// in `troubles` under `dependency`, prefixed by `what` (for example `put orders/…avro`).
 pub async fn until_done<T, E, F, Fut>(
     troubles: &Troubles,
     dependency: Dependency,
     what: &str,
-    timeout: Duration,
+    limits: impl Into<Limits>,
     mut attempt: F,
 ) -> T
 where
@@ -57,10 +72,19 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    let Limits { told, ended } = limits.into();
     let mut backoff = Backoff::default();
     let trouble = troubles.open(dependency);
     loop {
-        let reason = match tokio::time::timeout(timeout, attempt()).await {
+        let mut answer = Box::pin(tokio::time::timeout(ended, attempt()));
+        let answer = match tokio::time::timeout(told, &mut answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                trouble.set(format!("{what}: no answer for {told:?} so far"));
+                answer.await
+            }
+        };
+        let reason = match answer {
             Ok(Ok(done)) => {
                 trouble.clear();
                 return done;
@@ -70,7 +94,7 @@ where
                 // Some say it themselves.
                 if error.starts_with(what) { error } else { format!("{what}: {error}") }
             }
-            Err(_) => format!("{what}: no answer within {timeout:?}"),
+            Err(_) => format!("{what}: no answer within {ended:?}"),
         };
         trouble.set(reason);
         tokio::time::sleep(backoff.next_wait()).await;
@@ -82,7 +106,7 @@ pub async fn until_final<T, E, F, Fut>(
     troubles: &Troubles,
     dependency: Dependency,
     what: &str,
-    timeout: Duration,
+    limits: impl Into<Limits>,
     is_final: fn(&E) -> bool,
     mut attempt: F,
 ) -> Result<T, E>
@@ -91,7 +115,7 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    until_done(troubles, dependency, what, timeout, || {
+    until_done(troubles, dependency, what, limits, || {
         let call = attempt();
         async move {
             match call.await {
@@ -101,4 +125,33 @@ where
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(10);
+    const LATE: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn given_an_attempt_that_is_silent_then_that_is_told_while_its_answer_is_waited_for() {
+        let troubles = Troubles::default();
+        let limits = Limits { told: SOON, ended: LATE };
+        let mut attempts = 0;
+        let mut call = Box::pin(until_done(&troubles, Dependency::Sink, "put a", limits, || {
+            attempts += 1;
+            let attempt = attempts;
+            async move {
+                tokio::time::sleep(20 * SOON).await;
+                Ok::<_, Infallible>(attempt)
+            }
+        }));
+        assert!(tokio::time::timeout(5 * SOON, &mut call).await.is_err());
+        assert_eq!(troubles.lines(), ["sink: put a: no answer for 10ms so far"]);
+        assert_eq!(call.await, 1, "the first attempt's answer counts");
+        assert!(troubles.lines().is_empty());
+    }
 }

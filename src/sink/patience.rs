@@ -19,6 +19,12 @@ impl Patience {
         self.answer.saturating_add(Duration::from_secs(len.div_ceil(self.bytes_per_second.max(1))))
     }
 
+    /// After how long a call that moves `len` bytes is told as a trouble, though it isn't given up yet.
+    #[must_use]
+    pub fn for_silence(&self, len: u64) -> Duration {
+        self.for_request(len).saturating_sub(self.answer / 3 * 2)
+    }
+
     /// The limit for making an object of `parts` parts that have been sent. S3 may take minutes for that
     /// ("`CompleteMultipartUpload`" in the API reference), others copy the parts together: a quarter of a second for
     /// each is 32 MiB/s or more. Too short a limit would have the file sent again and again.
@@ -54,6 +60,7 @@ mod tests {
         assert_eq!(patience.for_request(0), Duration::from_secs(30));
         assert_eq!(patience.for_request(1025), Duration::from_secs(32));
         assert_eq!(patience.for_put(1025), Duration::from_secs(184));
+        assert_eq!(patience.for_silence(1025), Duration::from_secs(12), "sooner than a request is given up");
         let slowest = Patience { bytes_per_second: 1, ..patience };
         assert_eq!(slowest.for_put(u64::MAX), Duration::MAX, "a range without an end");
     }

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 
 use super::patience::Patience;
 use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of};
-use crate::retry::until_final;
+use crate::retry::{Limits, until_final};
 use crate::telemetry::troubles::{Dependency, Troubles};
 
 /// Repeats the calls of another store, with backoff, until they succeed or end in a [`SinkError::Conflict`]; the
@@ -43,8 +43,8 @@ impl Retrying {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, SinkError>>,
     {
-        let timeout = self.patience.for_put(len);
-        until_final(&self.troubles, Dependency::Sink, &what, timeout, SinkError::is_final, attempt).await
+        let limits = Limits { told: self.patience.for_silence(len), ended: self.patience.for_put(len) };
+        until_final(&self.troubles, Dependency::Sink, &what, limits, SinkError::is_final, attempt).await
     }
 }
 

@@ -56,6 +56,7 @@ mod subscribing;
 mod taking_over;
 mod tls_listener;
 mod token_provider;
+mod torturing;
 mod valve;
 
 /// Tests wait more than they compute.
@@ -109,6 +110,7 @@ fn main() -> ExitCode {
         hours::TESTS,
         taking_over::TESTS,
         killing::TESTS,
+        torturing::TESTS,
         starting::TESTS,
         intents::TESTS,
         bounded_memory::TESTS,

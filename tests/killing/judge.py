@@ -9,6 +9,7 @@ import time
 from array import array
 from dataclasses import dataclass, field
 from multiprocessing import Pool
+from pathlib import Path
 
 import boto3
 import fastavro
@@ -46,14 +47,44 @@ def store():
     )
 
 
-def keys_under(prefix):
-    pages = store().get_paginator("list_objects_v2").paginate(Bucket=os.environ["VALVE_TEST_S3_BUCKET"], Prefix=prefix)
-    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+class Bucket:
+    """What the stack's bucket has below a prefix."""
+
+    def __init__(self, prefix):
+        self.prefix = prefix
+
+    def keys(self):
+        listing = store().get_paginator("list_objects_v2")
+        pages = listing.paginate(Bucket=os.environ["VALVE_TEST_S3_BUCKET"], Prefix=self.prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def open(self):
+        self.client = store()
+
+    def body(self, key):
+        return self.client.get_object(Bucket=os.environ["VALVE_TEST_S3_BUCKET"], Key=key)["Body"].read()
 
 
-def begin_worker(traffic):
-    global client, expected
-    client, expected = store(), traffic
+class Folder:
+    """What a local sink's directory has."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def keys(self):
+        return [str(file) for file in self.path.rglob("*.avro")]
+
+    def open(self):
+        pass
+
+    def body(self, key):
+        return Path(key).read_bytes()
+
+
+def begin_worker(files, traffic):
+    global source, expected
+    source, expected = files, traffic
+    source.open()
 
 
 def read(key):
@@ -61,9 +92,8 @@ def read(key):
     place = KEY.search(key)
     if not place:
         return array("q"), [f"{key} isn't a key of the documented form"]
-    body = client.get_object(Bucket=os.environ["VALVE_TEST_S3_BUCKET"], Key=key)["Body"].read()
     ids, wrong = array("q"), []
-    for record in fastavro.reader(io.BytesIO(body)):
+    for record in fastavro.reader(io.BytesIO(source.body(key))):
         ids.append(record["id"])
         if record != expected.record(record["id"]) or hour_of(record["at"]) != place[1]:
             wrong.append(f"{key} holds {record}")
@@ -72,12 +102,12 @@ def read(key):
     return ids, wrong
 
 
-def judge_files(prefix, traffic, judgement):
+def judge_files(files, traffic, judgement):
     """Counts how often each record is stored."""
     times, where = bytearray(traffic.records), {}
-    keys = keys_under(prefix)
+    keys = files.keys()
     judgement.files = len(keys)
-    with Pool(PROCESSES, begin_worker, [traffic]) as pool:
+    with Pool(PROCESSES, begin_worker, [files, traffic]) as pool:
         for key, (ids, wrong) in zip(keys, pool.imap(read, keys, chunksize=50)):
             judgement.wrong.extend(wrong)
             for number in ids:
@@ -133,8 +163,8 @@ def judge_letters(topic, traffic, schema_ids, judgement):
             judgement.wrong.append(f"bad record {number} became no dead letter")
 
 
-def judge(name, dead_letter_topic, traffic, schema_ids):
+def judge(files, dead_letter_topic, traffic, schema_ids):
     judgement = Judgement()
-    judge_files(f"{name}/", traffic, judgement)
+    judge_files(files, traffic, judgement)
     judge_letters(dead_letter_topic, traffic, schema_ids, judgement)
     return judgement

@@ -331,7 +331,7 @@ class Run:
         self.read_logs()
         verdict = self.audit()
         schema_ids = traffic.register(self.topic)
-        found = judge.judge(self.name, f"_dead_letter_queue_{self.name}", self.traffic, schema_ids)
+        found = judge.judge(judge.Bucket(f"{self.name}/"), f"_dead_letter_queue_{self.name}", self.traffic, schema_ids)
         (self.logs / "wrong.txt").write_text("\n".join(found.wrong))
         for line in found.wrong[:10]:
             self.fail(line)

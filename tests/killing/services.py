@@ -22,10 +22,11 @@ class Broker:
     def __init__(self, name, topic, partitions):
         servers = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "log_level": 2}
         self.partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
-        admin = AdminClient(servers)
-        created = admin.create_topics([NewTopic(topic, partitions, 1), NewTopic(f"_dead_letter_queue_{name}", 1, 1)])
+        self.admin = AdminClient(servers)
+        created = self.admin.create_topics([NewTopic(topic, partitions, 1), NewTopic(f"_dead_letter_queue_{name}", 1, 1)])
         for future in created.values():
             future.result(60)
+        self.name = name
         self.client = Consumer({**servers, "group.id": name, "enable.auto.commit": False})
 
     def ends(self):
@@ -34,6 +35,10 @@ class Broker:
     def committed(self):
         found = self.client.committed(self.partitions, timeout=30)
         return [max(0, partition.offset) for partition in found]
+
+    def members(self):
+        """How many the group has; some may be joining."""
+        return len(self.admin.describe_consumer_groups([self.name])[self.name].result(30).members)
 
     def outstanding(self):
         """The intents in the group's metadata, as text."""

@@ -110,7 +110,7 @@ def produce(topic, traffic, rate):
     schema_ids = register(topic)
     begun = time.monotonic()
     for number in range(traffic.records):
-        if rate and number % 1_000 == 0:
+        if rate and number % 100 == 0:
             time.sleep(max(0, begun + number / rate - time.monotonic()))
         value, partition = traffic.value(number, schema_ids), number % traffic.partitions
         while True:

@@ -103,13 +103,23 @@ class Valve:
     def terminate(self):
         self.process.terminate()
 
+    def peak_of_its_own(self):
+        """The most memory it has had resident, without its program's pages, in bytes (Linux)."""
+        status = open(f"/proc/{self.process.pid}/status").read()
+        peak, program = (int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) for name in ("VmHWM", "RssFile"))
+        return (peak - program) << 10
+
+    def address(self):
+        """The URL of its HTTP server, once it has said it; while it waits for Consul, that is another one."""
+        found = re.findall(r"listening on (http://[\d.:]+)", self.log())
+        return found[-1] if found else None
+
     def unready_because(self):
         """What /readyz complains of; nothing when it is ready."""
-        address = re.search(r"listening on (http://[\d.:]+)", self.log())
-        if not address:
+        if not self.address():
             return "has no address yet"
         try:
-            with urllib.request.urlopen(f"{address[1]}/readyz", timeout=5):
+            with urllib.request.urlopen(f"{self.address()}/readyz", timeout=5):
                 return None
         except urllib.error.HTTPError as error:
             return error.read().decode().strip()

@@ -8,6 +8,8 @@ Besides a plain listener it has one for each way to sign in, with certificates t
     OAUTH       TLS, with OAUTHBEARER and tokens that nobody signed
     MSK         TLS, with OAUTHBEARER and tokens as Amazon MSK takes them (java/MskTokens.java), none older than 20 seconds
 
+and PROXIED, a plain one that tells clients to come through another address, where nobody is until a test puts a proxy there.
+
 Where a topic or a group has ACLs they hold for all but the plain listener; where it has none, everybody may do everything.
 """
 
@@ -19,9 +21,9 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 listeners={listeners},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners={listeners}
+advertised.listeners={advertised}
 listener.security.protocol.map=\
-  PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,TLS:SSL,OAUTH:SASL_SSL,MSK:SASL_SSL
+  PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,TLS:SSL,OAUTH:SASL_SSL,MSK:SASL_SSL,PROXIED:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs={logs}
 # Who may do what.
@@ -82,15 +84,20 @@ def provision(target, stack):
     stack.call(["javac", "-d", str(target / "classes"), "-cp", f"{target / 'jars'}/*", *sources])
 
 
+def listeners(addresses):
+    return ",".join(f"{name}://{address}" for name, address in addresses.items())
+
+
 def launch(installed, work, stack):
-    names = ["PLAINTEXT", "SASL", "TLS", "OAUTH", "MSK"]
+    names = ["PLAINTEXT", "SASL", "TLS", "OAUTH", "MSK", "PROXIED"]
     addresses = {name: f"127.0.0.1:{stack.free_port()}" for name in names}
+    advertised = {**addresses, "PROXIED": f"127.0.0.1:{stack.free_port()}"}
     certificates, properties = work / "certificates", work / "server.properties"
     certificates.mkdir()
     python = stack.other("python") / "bin" / "python"
     stack.call([str(python), "-B", str(stack.folder / "certificates.py"), str(certificates)])
     properties.write_text(PROPERTIES.format(
-        listeners=",".join(f"{name}://{address}" for name, address in addresses.items()),
+        listeners=listeners(addresses), advertised=listeners(advertised),
         controller=stack.free_port(), logs=work / "log", certificates=certificates,
         user=USER, password=PASSWORD, access_key=ACCESS_KEY,
     ))
@@ -109,6 +116,7 @@ def launch(installed, work, stack):
         exports={
             "VALVE_TEST_KAFKA": addresses["PLAINTEXT"],
             **{f"VALVE_TEST_KAFKA_{name}": addresses[name] for name in names[1:]},
+            "VALVE_TEST_KAFKA_PROXY": advertised["PROXIED"],
             "VALVE_TEST_KAFKA_USER": USER,
             "VALVE_TEST_KAFKA_PASSWORD": PASSWORD,
             "VALVE_TEST_KAFKA_ACCESS_KEY": ACCESS_KEY,

@@ -1,0 +1,260 @@
+"""One fault, injected for a while into a valve that stores events as they are produced, and what came of it.
+
+    trial.py NUMBER SECONDS VALVE LOGS    prints the outcome as one line of JSON; the number is the case's (cases.py)
+
+Needs the services' addresses (tests/stack/) in its environment; run.py starts it.
+"""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "killing"))
+
+import judge
+import services
+import traffic
+import valves
+from cases import every_case
+from confluent_kafka import KafkaException
+from places import Place
+
+PARTITIONS = 4
+RATE = 400  # records a second
+WARM_UP = 60  # seconds at most until the first commit
+RECOVER_WITHIN = 30  # seconds after the fault was lifted, until all that was there by then is committed
+READY_WITHIN = 45  # seconds after the fault was lifted, until nobody complains (a client's complaint stands for 30)
+DRAIN_WITHIN = 60  # seconds from then until everything is committed
+STOP_WITHIN = 30  # seconds after SIGTERM
+BUDGET, BESIDE = 256 << 20, 64 << 20  # bytes: of memory, and what may be resident beyond them
+
+
+@dataclass
+class Outcome:
+    """A row of the table."""
+
+    target: str
+    injected: str
+    lasted: float = 0  # seconds
+    shown: str = ""  # the first line of /readyz that gave the reason
+    committed_meanwhile: int = 0
+    away: float = 0  # seconds without a member in the group
+    recovered: float | None = None  # seconds until all that was there when the fault ended was committed
+    ready: float | None = None  # seconds after the fault until /readyz was well
+    peak: int = 0  # bytes
+    rows: int = 0
+    doubled: int = 0
+    missing: int = 0
+    failures: list = field(default_factory=list)
+
+
+class Membership(threading.Thread):
+    """Looks each half second whether the group has a member; begins to count once it has had one."""
+
+    def __init__(self, broker):
+        super().__init__(daemon=True)
+        self.broker, self.away, self.ended = broker, 0.0, threading.Event()
+
+    def run(self):
+        joined, last = False, time.monotonic()
+        while not self.ended.wait(0.5):
+            try:
+                members, now = self.broker.members(), time.monotonic()
+            except KafkaException:
+                continue  # the coordinator moves
+            joined = joined or members > 0
+            if joined and not members:
+                self.away += now - last
+            last = now
+
+    def end(self):
+        self.ended.set()
+        self.join()
+        return self.away
+
+
+class Trial:
+    def __init__(self, case, lasting, binary, folder):
+        self.case, self.binary, self.folder = case, binary, folder
+        self.lasting = max(lasting, case.at_least)
+        self.name = f"torture-{uuid.uuid4().hex[:8]}"
+        self.topic = f"{self.name}.orders"
+        self.traffic = traffic.Traffic(int(RATE * (self.lasting + 10)), PARTITIONS)
+        self.broker = services.Broker(self.name, self.topic, PARTITIONS)
+        self.environ = valves.settings(self.name, self.topic, "classic") | {"VALVE_LANES": "2"}
+        self.outcome = Outcome(case.target, case.injected)
+
+    def fail(self, text):
+        self.outcome.failures.append(text)
+
+    def get(self, path):
+        """Status and text; status 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"{self.valve.address()}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except (OSError, ValueError) as error:
+            return 0, str(error)
+
+    def committed(self):
+        """How many records are; a coordinator that has just been made says so, and is asked again."""
+        give_up = time.monotonic() + WARM_UP
+        while True:
+            try:
+                return sum(self.broker.committed())
+            except KafkaException:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.25)
+
+    def wait(self, seconds, condition):
+        """Seconds until the condition held; none if it didn't in time or valve has ended."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds and self.valve.ended() is None:
+            if condition():
+                return time.monotonic() - begun
+            time.sleep(0.25)
+        return None
+
+    def watch(self):
+        """What can be seen while the fault lasts."""
+        begun, before, dead = time.monotonic(), self.committed(), 0
+        while time.monotonic() - begun < self.lasting:
+            if self.valve.address():
+                dead += self.get("/livez")[0] != 200
+                self.look_at_readyz()
+            time.sleep(0.5)
+        self.outcome.lasted = time.monotonic() - begun
+        self.outcome.committed_meanwhile = self.committed() - before
+        if dead:
+            self.fail(f"/livez wasn't well {dead} times")
+        if self.case.shows and not self.outcome.shown:
+            self.fail(f"/readyz never began with {self.case.shows}")
+        if not self.case.shows and not self.outcome.committed_meanwhile:
+            self.fail("nothing was committed meanwhile")
+
+    def look_at_readyz(self):
+        status, text = self.get("/readyz")
+        lines = [line for line in text.splitlines() if line.startswith(f"{self.case.shows}:")]
+        if status == 503 and lines and not self.outcome.shown:
+            self.outcome.shown = lines[0]
+
+    def recover(self):
+        """From when the fault is lifted until what was there by then is committed, and until nobody complains."""
+        ends = self.broker.ends()
+
+        def all_committed():
+            return all(committed >= end for committed, end in zip(self.broker.committed(), ends))
+
+        begun = time.monotonic()
+        self.outcome.recovered = self.wait(RECOVER_WITHIN, all_committed)
+        if self.outcome.recovered is None:
+            self.fail(f"not committed {RECOVER_WITHIN} s after the fault: {self.valve.unready_because()}")
+        still = READY_WITHIN - (time.monotonic() - begun)
+        if self.wait(still, lambda: not self.valve.unready_because()) is None:
+            return self.fail(f"not ready {READY_WITHIN} s after the fault: {self.valve.unready_because()}")
+        self.outcome.ready = time.monotonic() - begun
+
+    def drain(self, produce):
+        if produce.wait(120):
+            self.fail("the producer failed")
+        if self.wait(DRAIN_WITHIN, lambda: self.broker.committed() == self.broker.ends()) is None:
+            self.fail(f"committed {self.broker.committed()} of {self.broker.ends()}: {self.valve.unready_because()}")
+
+    def leave(self):
+        self.outcome.peak = self.valve.peak_of_its_own() if self.valve.ended() is None else 0
+        if self.outcome.peak > BUDGET + BESIDE:
+            self.fail(f"{self.outcome.peak >> 20} MiB were resident")
+        if self.valve.ended() is not None:
+            return self.fail(f"ended by itself with {self.valve.ended()}")
+        self.valve.terminate()
+        try:
+            code = self.valve.process.wait(STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.valve.kill()
+            code = f"a kill after {STOP_WITHIN} s"
+        if code != 0:
+            self.fail(f"SIGTERM ended with {code}")
+
+    def check(self):
+        """Every record once by fastavro, only the bad ones dead letters, the audit, nothing said that is an error."""
+        schema_ids = traffic.register(self.topic)
+        found = judge.judge(self.place.files, f"_dead_letter_queue_{self.name}", self.traffic, schema_ids)
+        self.outcome.rows, self.outcome.doubled, self.outcome.missing = found.rows, found.doubled, found.missing
+        self.outcome.failures += found.wrong[:5]
+        audit = subprocess.run(
+            [self.binary, "audit"], env=self.environ, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        (self.folder / "audit.txt").write_text(audit.stdout + audit.stderr)
+        if audit.returncode != 0 or "PROVEN" not in audit.stdout:
+            self.fail(f"`valve audit` exits with {audit.returncode}")
+        for event in self.valve.events():
+            if event["level"] == "ERROR" and event.get("target", "valve").startswith("valve"):
+                self.fail(f"said {event.get('message')} {event.get('reason', '')}")
+
+    def produce(self):
+        words = [self.topic, str(self.traffic.records), str(PARTITIONS), str(RATE)]
+        return subprocess.Popen([sys.executable, "-B", traffic.__file__, *words], preexec_fn=valves.die_with_parent)
+
+    def run(self):
+        self.place = Place(self.case, self.name, self.environ, self.folder)
+        fault = self.case.fault(self.place.at)
+        if self.case.from_the_start:
+            fault.inject()
+        produce = self.produce()
+        self.valve = valves.Valve(0, self.binary, self.environ, self.folder)
+        membership = Membership(self.broker)
+        membership.start()
+        if not self.case.from_the_start:
+            if self.wait(WARM_UP, lambda: self.committed() and not self.valve.unready_because()) is None:
+                self.fail("nothing was committed before the fault")
+            fault.inject()
+        self.watch()
+        fault.lift()
+        self.recover()
+        self.drain(produce)
+        self.judge_membership(membership.end())
+        self.leave()
+        self.check()
+        self.place.remove()
+        return self.outcome
+
+    def judge_membership(self, away):
+        """Only a broker that can't be reached may cost the membership, and for no longer than that."""
+        self.outcome.away = away
+        allowed = self.lasting if self.case.target == "kafka" else 0
+        if away > allowed:
+            self.fail(f"no member of the group for {away:.1f} s")
+
+
+def main(number, lasting, binary, folder):
+    trial = Trial(every_case()[int(number)], float(lasting), binary, Path(folder))
+    try:
+        outcome = trial.run()
+    except (AssertionError, KafkaException, OSError, ValueError) as error:
+        trial.fail(f"{type(error).__name__}: {error}")
+        outcome = trial.outcome
+    outcome.failures = [readable(text, folder) for text in outcome.failures]
+    outcome.shown = readable(outcome.shown, folder)
+    print(json.dumps(dataclasses.asdict(outcome)))
+
+
+def readable(text, folder):
+    """Without what differs from run to run."""
+    text = text.replace(folder, "…")
+    return re.sub(r"torture-[0-9a-f]{8}", "…", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", text))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
