@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import time
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -16,14 +17,21 @@ def ask(what):
     os.kill(os.getppid(), signal.SIGRTMIN + what)
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Broker:
     """The topic, and how far the group has come."""
 
-    def __init__(self, name, topic, partitions):
+    def __init__(self, name, topic, partitions, replication=1):
         servers = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "log_level": 2}
         self.partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
         self.admin = AdminClient(servers)
-        created = self.admin.create_topics([NewTopic(topic, partitions, 1), NewTopic(f"_dead_letter_queue_{name}", 1, 1)])
+        letters = NewTopic(f"_dead_letter_queue_{name}", 1, replication)
+        created = self.admin.create_topics([NewTopic(topic, partitions, replication), letters])
         for future in created.values():
             future.result(60)
         self.name = name

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
+from cluster import CoordinatorLost, RollingRestart
 from faults import Answers, Refused, Toxic
 
 DOWN, UP = "downstream", "upstream"  # from the service to valve, from valve to the service
@@ -16,7 +17,7 @@ FORBIDDEN = '{"error_code": 40301, "message": "Forbidden"}'
 class Case:
     """One fault before one dependency."""
 
-    # kafka, registry, s3, consul, disk or dns
+    # kafka, registry, s3, consul, disk, dns, or cluster: three brokers
     target: str
     injected: str
     # Makes the fault of the place where it is injected: connections, an HTTP proxy, or (disk, dns) the fault itself.
@@ -83,4 +84,6 @@ def every_case():
         answers("consul", "403", ["GET"], 403, "Permission denied"),
         Case("disk", "the local sink's disk full", lambda at: at, "sink", short=True),
         Case("dns", "the store's name doesn't resolve", lambda at: at, "sink"),
+        Case("cluster", "each of three brokers restarted in turn", lambda at: RollingRestart(at.brokers), None),
+        Case("cluster", "the group's coordinator killed", lambda at: CoordinatorLost(at.brokers, at.name), None),
     ]

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
 
@@ -29,6 +30,10 @@ class Connections:
         self.name = name
         made = toxiproxy("POST", "/proxies", {"name": name, "listen": listen, "upstream": upstream, "enabled": True})
         self.address = made["listen"]
+
+    def enable(self, enabled):
+        """Ends all connections when disabled, and takes none until it is enabled."""
+        toxiproxy("POST", f"/proxies/{self.name}", {"enabled": enabled})
 
     def remove(self):
         toxiproxy("DELETE", f"/proxies/{self.name}", None)
@@ -52,13 +57,13 @@ class Refused:
     """Nobody listens."""
 
     def __init__(self, connections):
-        self.path = f"/proxies/{connections.name}"
+        self.connections = connections
 
     def inject(self):
-        toxiproxy("POST", self.path, {"enabled": False})
+        self.connections.enable(False)
 
     def lift(self):
-        toxiproxy("POST", self.path, {"enabled": True})
+        self.connections.enable(True)
 
 
 class Answers:
@@ -149,15 +154,18 @@ class LostName:
 
     HOST = "store.valve-torture.test"
 
-    def __init__(self, folder):
-        self.hosts = folder / "hosts"
-        self.known = open("/etc/hosts").read()
+    def __init__(self, folder, connections):
+        self.hosts, self.connections = folder / "hosts", connections
+        self.known = Path("/etc/hosts").read_text()
         self.hosts.write_text(self.known)
         run("mount", "--bind", str(self.hosts), "/etc/hosts")
         self.lift()
 
     def inject(self):
         self.hosts.write_text(self.known)
+        # Whoever has a connection needs no name.
+        self.connections.enable(False)
+        self.connections.enable(True)
 
     def lift(self):
         self.hosts.write_text(f"{self.known}\n127.0.0.1 {self.HOST}\n")

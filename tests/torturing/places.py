@@ -12,8 +12,8 @@ from faults import Connections, FullDisk, HttpProxy, LostName
 class Place:
     """One trial's way to the service in question: `at` is what the fault is made of."""
 
-    def __init__(self, case, name, environ, folder):
-        self.name, self.environ, self.folder = name, environ, folder
+    def __init__(self, case, name, environ, folder, brokers):
+        self.name, self.environ, self.folder, self.brokers = name, environ, folder, brokers
         self.files = judge.Bucket(f"{name}/")
         self.connections = None
         self.at = getattr(self, case.target)(case)
@@ -32,6 +32,9 @@ class Place:
         self.connections = Connections(self.name, os.environ["VALVE_TEST_KAFKA_PROXIED"], listen)
         self.environ["VALVE_KAFKA__BOOTSTRAP_SERVERS"] = listen
         return self.connections
+
+    def cluster(self, _case):
+        return self
 
     def s3(self, case):
         return self.lead_to("VALVE_SINK__ENDPOINT", os.environ["VALVE_TEST_S3_ENDPOINT"], case)
@@ -75,10 +78,11 @@ class Place:
         self.files = judge.Folder(store)
         return disk
 
-    def dns(self, _case):
+    def dns(self, case):
+        self.s3(case)
         port = urlsplit(self.environ["VALVE_SINK__ENDPOINT"]).port
         self.environ["VALVE_SINK__ENDPOINT"] = f"http://{LostName.HOST}:{port}"
-        return LostName(self.folder)
+        return LostName(self.folder, self.connections)
 
     def remove(self):
         if self.connections:

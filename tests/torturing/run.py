@@ -18,10 +18,12 @@ import threading
 import time
 from pathlib import Path
 
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent / "killing"))
+
 import table
 from cases import every_case
 
-FOLDER = Path(__file__).resolve().parent
 GIVE_UP = 400  # seconds: what hangs is ended
 
 

@@ -32,11 +32,11 @@ Every trial must end like this, or its outcome says what was different:
 {rows}
 
 *before*: the service that the fault stood in front of. *No member*: for how long the group had none. *Committed after*, *ready after*:
-seconds since the fault ended. *Memory*: the most that was resident, without the program's own pages. Before the registry and
+seconds since the fault ended. *Cluster*: three brokers of the trial's own, replication 3. *Memory*: the most that was resident, without the program's own pages. Before the registry and
 Consul, valve is started while the fault is there: it asks them then.
 {skipped}
 Not injected here: a clock that jumps. No tool of this machine does that to one process (a time namespace only moves the
-monotonic clock); the simulation (`src/core/simulation/`) has the jumps of time that the protocol must stand.
+monotonic clock). The simulation (`src/core/simulation/`) has processes whose clocks are up to an hour off.
 """
 
 
@@ -57,7 +57,7 @@ def row(outcome):
     return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-def shorten(text, length=110):
+def shorten(text, length=160):
     return text if len(text) <= length else f"{text[:length]}…"
 
 

@@ -5,8 +5,10 @@
 Needs the services' addresses (tests/stack/) in its environment; run.py starts it.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +27,7 @@ import services
 import traffic
 import valves
 from cases import every_case
+from cluster import BROKERS, Cluster
 from confluent_kafka import KafkaException
 from places import Place
 
@@ -82,6 +85,18 @@ class Membership(threading.Thread):
         return self.away
 
 
+def patiently(ask):
+    """An answer of the broker; one whose coordinator or leaders have just moved says so, and is asked again."""
+    give_up = time.monotonic() + WARM_UP
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.25)
+
+
 class Trial:
     def __init__(self, case, lasting, binary, folder):
         self.case, self.binary, self.folder = case, binary, folder
@@ -89,9 +104,18 @@ class Trial:
         self.name = f"torture-{uuid.uuid4().hex[:8]}"
         self.topic = f"{self.name}.orders"
         self.traffic = traffic.Traffic(int(RATE * (self.lasting + 10)), PARTITIONS)
-        self.broker = services.Broker(self.name, self.topic, PARTITIONS)
+        self.brokers = self.own_brokers()
+        self.broker = services.Broker(self.name, self.topic, PARTITIONS, replication=BROKERS if self.brokers else 1)
         self.environ = valves.settings(self.name, self.topic, "classic") | {"VALVE_LANES": "2"}
         self.outcome = Outcome(case.target, case.injected)
+
+    def own_brokers(self):
+        """What is done to a whole cluster is done to one of its own, not to the stack's broker."""
+        if self.case.target != "cluster":
+            return None
+        brokers = Cluster(self.folder)
+        os.environ["VALVE_TEST_KAFKA"] = brokers.servers
+        return brokers
 
     def fail(self, text):
         self.outcome.failures.append(text)
@@ -107,22 +131,16 @@ class Trial:
             return 0, str(error)
 
     def committed(self):
-        """How many records are; a coordinator that has just been made says so, and is asked again."""
-        give_up = time.monotonic() + WARM_UP
-        while True:
-            try:
-                return sum(self.broker.committed())
-            except KafkaException:
-                if time.monotonic() > give_up:
-                    raise
-                time.sleep(0.25)
+        """How many records are."""
+        return sum(patiently(self.broker.committed))
 
     def wait(self, seconds, condition):
         """Seconds until the condition held; none if it didn't in time or valve has ended."""
         begun = time.monotonic()
         while time.monotonic() - begun < seconds and self.valve.ended() is None:
-            if condition():
-                return time.monotonic() - begun
+            with contextlib.suppress(KafkaException):
+                if condition():
+                    return time.monotonic() - begun
             time.sleep(0.25)
         return None
 
@@ -134,7 +152,6 @@ class Trial:
                 dead += self.get("/livez")[0] != 200
                 self.look_at_readyz()
             time.sleep(0.5)
-        self.outcome.lasted = time.monotonic() - begun
         self.outcome.committed_meanwhile = self.committed() - before
         if dead:
             self.fail(f"/livez wasn't well {dead} times")
@@ -151,7 +168,7 @@ class Trial:
 
     def recover(self):
         """From when the fault is lifted until what was there by then is committed, and until nobody complains."""
-        ends = self.broker.ends()
+        ends = patiently(self.broker.ends)
 
         def all_committed():
             return all(committed >= end for committed, end in zip(self.broker.committed(), ends))
@@ -169,7 +186,7 @@ class Trial:
         if produce.wait(120):
             self.fail("the producer failed")
         if self.wait(DRAIN_WITHIN, lambda: self.broker.committed() == self.broker.ends()) is None:
-            self.fail(f"committed {self.broker.committed()} of {self.broker.ends()}: {self.valve.unready_because()}")
+            self.fail(f"not all was committed {DRAIN_WITHIN} s later: {self.valve.unready_because()}")
 
     def leave(self):
         self.outcome.peak = self.valve.peak_of_its_own() if self.valve.ended() is None else 0
@@ -208,10 +225,10 @@ class Trial:
         return subprocess.Popen([sys.executable, "-B", traffic.__file__, *words], preexec_fn=valves.die_with_parent)
 
     def run(self):
-        self.place = Place(self.case, self.name, self.environ, self.folder)
+        self.place = Place(self.case, self.name, self.environ, self.folder, self.brokers)
         fault = self.case.fault(self.place.at)
         if self.case.from_the_start:
-            fault.inject()
+            self.inject(fault)
         produce = self.produce()
         self.valve = valves.Valve(0, self.binary, self.environ, self.folder)
         membership = Membership(self.broker)
@@ -219,9 +236,10 @@ class Trial:
         if not self.case.from_the_start:
             if self.wait(WARM_UP, lambda: self.committed() and not self.valve.unready_because()) is None:
                 self.fail("nothing was committed before the fault")
-            fault.inject()
+            self.inject(fault)
         self.watch()
         fault.lift()
+        self.outcome.lasted = time.monotonic() - self.injected
         self.recover()
         self.drain(produce)
         self.judge_membership(membership.end())
@@ -230,10 +248,14 @@ class Trial:
         self.place.remove()
         return self.outcome
 
+    def inject(self, fault):
+        self.injected = time.monotonic()
+        fault.inject()
+
     def judge_membership(self, away):
         """Only a broker that can't be reached may cost the membership, and for no longer than that."""
         self.outcome.away = away
-        allowed = self.lasting if self.case.target == "kafka" else 0
+        allowed = self.outcome.lasted if self.case.target in ("kafka", "cluster") else 0
         if away > allowed:
             self.fail(f"no member of the group for {away:.1f} s")
 
@@ -245,6 +267,8 @@ def main(number, lasting, binary, folder):
     except (AssertionError, KafkaException, OSError, ValueError) as error:
         trial.fail(f"{type(error).__name__}: {error}")
         outcome = trial.outcome
+    if trial.brokers:
+        trial.brokers.stop()
     outcome.failures = [readable(text, folder) for text in outcome.failures]
     outcome.shown = readable(outcome.shown, folder)
     print(json.dumps(dataclasses.asdict(outcome)))
@@ -252,8 +276,8 @@ def main(number, lasting, binary, folder):
 
 def readable(text, folder):
     """Without what differs from run to run."""
-    text = text.replace(folder, "…")
-    return re.sub(r"torture-[0-9a-f]{8}", "…", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", text))
+    text = re.sub(r"\S+\.avro", "….avro", text.replace(folder, "…"))
+    return re.sub(r"torture-[0-9a-f]{8}", "…", re.sub(r":\d{4,5}\b", ":…", text))
 
 
 if __name__ == "__main__":

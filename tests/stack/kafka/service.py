@@ -117,6 +117,7 @@ def launch(installed, work, stack):
             "VALVE_TEST_KAFKA": addresses["PLAINTEXT"],
             **{f"VALVE_TEST_KAFKA_{name}": addresses[name] for name in names[1:]},
             "VALVE_TEST_KAFKA_PROXY": advertised["PROXIED"],
+            "VALVE_TEST_KAFKA_CP": f"{installed / 'jars'}/*",
             "VALVE_TEST_KAFKA_USER": USER,
             "VALVE_TEST_KAFKA_PASSWORD": PASSWORD,
             "VALVE_TEST_KAFKA_ACCESS_KEY": ACCESS_KEY,
