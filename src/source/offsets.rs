@@ -13,6 +13,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
+use logs::log_offsets;
+
 use super::SourceError;
 use super::client::{client_config, sign_in};
 use super::raw::describe::topic_ids;
@@ -24,6 +26,7 @@ use crate::types::{Offset, TopicPartition};
 
 pub(crate) mod describing;
 pub(crate) mod group;
+mod logs;
 pub(crate) mod newest;
 mod times;
 
@@ -287,28 +290,6 @@ pub(super) fn explained(client: &BaseConsumer<QuietContext>, what: String) -> St
         Some(last) => format!("{what} (last: {last})"),
         None => what,
     }
-}
-
-/// The beginning or end (as far as the client may read it) of each partition's log. A partition of which it can't be had is
-/// left out.
-fn log_offsets(
-    client: &BaseConsumer<QuietContext>,
-    partitions: &[TopicPartition],
-    which: ClientOffset,
-) -> KafkaResult<HashMap<TopicPartition, Offset>> {
-    let mut offsets = HashMap::new();
-    for asked in partitions.chunks(ASK_AT_ONCE) {
-        let mut list = TopicPartitionList::new();
-        for partition in asked {
-            list.add_partition_offset(&partition.topic, partition.partition, which)?;
-        }
-        for element in client.offsets_for_times(list, TIMEOUT)?.elements() {
-            if let (Ok(()), ClientOffset::Offset(offset)) = (element.error(), element.offset()) {
-                offsets.insert(TopicPartition::new(element.topic(), element.partition()), Offset(offset));
-            }
-        }
-    }
-    Ok(offsets)
 }
 
 #[async_trait]
