@@ -1,5 +1,6 @@
 //! The invariants of the source's layout (ARCHITECTURE.md), read from the source itself.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,17 @@ fn given_the_core_then_it_has_no_io_no_clock_and_no_async() {
             assert!(!code.contains(word), "src/{path} uses {word}: the core only decides");
         }
     }
+}
+
+#[test]
+fn given_the_unsafe_code_then_docs_security_lists_each_file_of_it() {
+    let listed = include_str!("../docs/security.md");
+    let listed: BTreeSet<_> =
+        listed.lines().filter_map(|line| line.trim().strip_prefix("| `")?.split_once('`')).collect();
+    let listed: BTreeSet<_> = listed.into_iter().map(|(file, _)| format!("source/raw/{file}")).collect();
+    let unsafe_files = source().into_iter().filter(|(_, code)| code.contains("unsafe {"));
+    let unsafe_files: BTreeSet<_> = unsafe_files.map(|(path, _)| path).collect();
+    assert_eq!(unsafe_files, listed);
 }
 
 /// The paths below `src/` with their code: without comments, and without what only tests compile.
