@@ -63,6 +63,10 @@ class Traffic:
             value["labels"] = {"campaign": "spring", "tier": str(number % 5)}
         return value
 
+    def belongs(self, record, hour):
+        """Whether the record may be stored under that hour, as it stands in a key."""
+        return hour_of(record["at"]) == hour
+
     def value(self, number, schema_ids):
         kind = self.kind(number)
         if kind == "empty":

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Callable
 
 from cluster import CoordinatorLost, RollingRestart
-from faults import Answers, Refused, Toxic
+from faults import Answers, Refused, Toxic, WrongClock
 
+HOUR = 3600  # seconds
 DOWN, UP = "downstream", "upstream"  # from the service to valve, from valve to the service
 SLOW_DOWN = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
@@ -17,7 +18,7 @@ FORBIDDEN = '{"error_code": 40301, "message": "Forbidden"}'
 class Case:
     """One fault before one dependency."""
 
-    # kafka, registry, s3, consul, disk, dns, or cluster: three brokers
+    # kafka, registry, s3, consul, disk, dns, clock, or cluster: three brokers
     target: str
     injected: str
     # Makes the fault of the place where it is injected: connections, an HTTP proxy, or (disk, dns) the fault itself.
@@ -28,7 +29,7 @@ class Case:
     short: bool = False
     # Whether the fault is an answer, not something that happens to connections.
     over_http: bool = False
-    # Seconds that it lasts even when less is asked for: until valve takes the silence for a failure.
+    # Seconds that it lasts even when less is asked for: until valve takes the silence for a failure, or has got over it.
     at_least: float = 0
 
     def __str__(self):
@@ -67,6 +68,11 @@ def answers(target, injected, methods, status, text, short=False):
     return Case(target, injected, lambda at: Answers(at, methods, status, text), shows, short, over_http=True)
 
 
+def wrong_clock(injected, seconds, shows="sink", short=False):
+    """S3 refuses who is more than 15 minutes away from it."""
+    return Case("clock", injected, lambda at: WrongClock(at, seconds), shows, short)
+
+
 def every_case():
     return [
         *connections("kafka", short=("reset",)),
@@ -84,6 +90,11 @@ def every_case():
         answers("consul", "403", ["GET"], 403, "Permission denied"),
         Case("disk", "the local sink's disk full", lambda at: at, "sink", short=True),
         Case("dns", "the store's name doesn't resolve", lambda at: at, "sink"),
+        wrong_clock("set an hour forward, then back", HOUR, short=True),
+        wrong_clock("set an hour back, then forward", -HOUR),
+        wrong_clock("set a day forward, then back", 24 * HOUR),
+        wrong_clock("set ten minutes back, then forward", -HOUR // 6, shows=None),
         Case("cluster", "each of three brokers restarted in turn", lambda at: RollingRestart(at.brokers), None),
-        Case("cluster", "the group's coordinator killed", lambda at: CoordinatorLost(at.brokers, at.name), None),
+        # The others miss it after nine seconds, and the group's members are gone after their session, six seconds.
+        Case("cluster", "the group's coordinator killed", lambda at: CoordinatorLost(at.brokers, at.name), None, at_least=40),
     ]

@@ -110,8 +110,8 @@ class RollingRestart:
         self.cluster, self.failure = cluster, None
 
     def inject(self):
-        self.roller = threading.Thread(target=self.roll, daemon=True)
-        self.roller.start()
+        self.over = threading.Event()
+        threading.Thread(target=self.roll, daemon=True).start()
 
     def roll(self):
         try:
@@ -121,9 +121,12 @@ class RollingRestart:
                 self.cluster.wait_in_sync()
         except OSError as failure:
             self.failure = failure
+        self.over.set()
+        # A process that is to die with its parent dies with the thread that started it.
+        threading.Event().wait()
 
     def lift(self):
-        self.roller.join()
+        self.over.wait()
         if self.failure:
             raise self.failure
 

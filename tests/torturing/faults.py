@@ -1,4 +1,4 @@
-"""What goes wrong: connections through toxiproxy, answers of an HTTP proxy, a disk, a name.
+"""What goes wrong: connections through toxiproxy, answers of an HTTP proxy, a disk, a name, a clock.
 
 Each fault has `inject()` and `lift()`.
 """
@@ -6,11 +6,15 @@ Each fault has `inject()` and `lift()`.
 import http.client
 import json
 import os
+import struct
 import subprocess
 import threading
+import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from traffic import hour_of
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
 
@@ -169,6 +173,41 @@ class LostName:
 
     def lift(self):
         self.hosts.write_text(f"{self.known}\n127.0.0.1 {self.HOST}\n")
+
+
+class WrongClock:
+    """A process's wall clock (clock.c), moved by so many seconds and back when the fault is lifted."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds = clock, seconds
+
+    def inject(self):
+        self.clock.be_ahead(self.seconds)
+
+    def lift(self):
+        self.clock.be_ahead(0)
+
+
+class Clock:
+    """What lends a process a wall clock of its own: `environ` is what it must be started with."""
+
+    def __init__(self, folder):
+        self.ahead, library = folder / "ahead", folder / "clock.so"
+        self.ahead.write_bytes(struct.pack("q", 0))
+        run("cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(Path(__file__).parent / "clock.c"))
+        self.environ = {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(self.ahead)}
+        self.set = [(0, time.time())]
+
+    def be_ahead(self, seconds):
+        self.set.append((seconds, time.time()))
+        with self.ahead.open("r+b") as file:  # mapped by who has this clock
+            file.write(struct.pack("q", seconds))
+
+    def hours(self):
+        """Those that it has shown, as they stand in keys; and of them those that it showed while it was wrong."""
+        ends = [begun for _, begun in self.set[1:]] + [time.time()]
+        shown = [(ahead, hour_of((at + ahead) * 1000)) for (ahead, *span), end in zip(self.set, ends) for at in (*span, end)]
+        return {hour for _, hour in shown}, {hour for ahead, hour in shown if ahead}
 
 
 def run(*command):

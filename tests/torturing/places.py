@@ -6,7 +6,19 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import judge
-from faults import Connections, FullDisk, HttpProxy, LostName
+from faults import Clock, Connections, FullDisk, HttpProxy, LostName
+from traffic import Traffic
+
+
+class Arrivals(Traffic):
+    """Records that are stored under the hour that valve's clock shows when they arrive."""
+
+    def __init__(self, like, clock):
+        super().__init__(like.records, like.partitions)
+        self.hours, self.wrong_hours = clock.hours()
+
+    def belongs(self, _record, hour):
+        return hour in self.hours
 
 
 class Place:
@@ -15,7 +27,7 @@ class Place:
     def __init__(self, case, name, environ, folder, brokers):
         self.name, self.environ, self.folder, self.brokers = name, environ, folder, brokers
         self.files = judge.Bucket(f"{name}/")
-        self.connections = None
+        self.connections = self.moved = None
         self.at = getattr(self, case.target)(case)
 
     def between(self, address, case):
@@ -83,6 +95,22 @@ class Place:
         port = urlsplit(self.environ["VALVE_SINK__ENDPOINT"]).port
         self.environ["VALVE_SINK__ENDPOINT"] = f"http://{LostName.HOST}:{port}"
         return LostName(self.folder, self.connections)
+
+    def clock(self, _case):
+        self.environ["VALVE_TIMESTAMP"] = "processing"
+        self.moved = Clock(self.folder)
+        self.environ |= self.moved.environ
+        return self.moved
+
+    def judge(self, letters, produced, schema_ids):
+        """What is stored and dead-lettered, compared with what was produced."""
+        if not self.moved:
+            return judge.judge(self.files, letters, produced, schema_ids)
+        arrivals = Arrivals(produced, self.moved)
+        found = judge.judge(self.files, letters, arrivals, schema_ids)
+        if not any(hour in key for hour in arrivals.wrong_hours for key in self.files.keys()):
+            found.wrong.append("nothing is stored under the hour that the wrong clock showed")
+        return found
 
     def remove(self):
         if self.connections:

@@ -31,13 +31,15 @@ Every trial must end like this, or its outcome says what was different:
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
 {rows}
 
-*before*: the service that the fault stood in front of. *No member*: for how long the group had none. *Committed after*, *ready after*:
-seconds since the fault ended. *Cluster*: three brokers of the trial's own, replication 3. *Memory*: the most that was resident, without the program's own pages. Before the registry and
-Consul, valve is started while the fault is there: it asks them then.
-{skipped}
-Not injected here: a clock that jumps. No tool of this machine does that to one process (a time namespace only moves the
-monotonic clock). The simulation (`src/core/simulation/`) has processes whose clocks are up to an hour off.
-"""
+- *Before*: the service that the fault stood in front of. Before the registry and Consul, valve is started while the fault is
+  there: it asks them then.
+- *Cluster*: three brokers of the trial's own, replication 3.
+- *Clock*: the wall clock of valve's process alone (`tests/torturing/clock.c`), with waits that end at a time of the day, as in a machine whose
+  clock is set. Records are stored by the time of processing: under the hour that this clock showed when they were taken, be it wrong.
+  S3 refuses requests that are signed 15 minutes or more away from its own time.
+- *No member*: for how long the group had none. *Committed after*, *ready after*: seconds since the fault ended.
+- *Memory*: the most that was resident, without the program's own pages.
+{skipped}"""
 
 
 def row(outcome):

@@ -5,6 +5,7 @@
 Needs the services' addresses (tests/stack/) in its environment; run.py starts it.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -22,7 +23,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "killing"))
 
-import judge
 import services
 import traffic
 import valves
@@ -72,7 +72,7 @@ class Membership(threading.Thread):
         while not self.ended.wait(0.5):
             try:
                 members, now = self.broker.members(), time.monotonic()
-            except KafkaException:
+            except (KafkaException, concurrent.futures.TimeoutError):
                 continue  # the coordinator moves
             joined = joined or members > 0
             if joined and not members:
@@ -206,7 +206,7 @@ class Trial:
     def check(self):
         """Every record once by fastavro, only the bad ones dead letters, the audit, nothing said that is an error."""
         schema_ids = traffic.register(self.topic)
-        found = judge.judge(self.place.files, f"_dead_letter_queue_{self.name}", self.traffic, schema_ids)
+        found = self.place.judge(f"_dead_letter_queue_{self.name}", self.traffic, schema_ids)
         self.outcome.rows, self.outcome.doubled, self.outcome.missing = found.rows, found.doubled, found.missing
         self.outcome.failures += found.wrong[:5]
         audit = subprocess.run(

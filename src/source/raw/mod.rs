@@ -6,6 +6,7 @@
 //! - [`log_end`]: where a log ended when something was last fetched of it, without asking the brokers.
 //! - [`describe`]: what the brokers say of topics and of a group: ids, errors, what this client may do with them.
 //! - [`token`]: a token for a client that isn't polled.
+//! - `waits`: the client's waits, whatever happens to the wall clock.
 
 #![expect(unsafe_code, reason = "calls librdkafka's C API; each block states why it is sound")]
 
@@ -14,3 +15,5 @@ pub(super) mod describe;
 pub(super) mod log_end;
 pub(super) mod take;
 pub(super) mod token;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod waits;
