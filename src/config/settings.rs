@@ -90,7 +90,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "a list of names, `^pattern`, or `registry`",
         "what is consumed; `registry` = all that have a `<topic>-value` subject; internal and dead-letter topics never are",
     ),
-    preset("topics_refresh", "1 min", DURATION, "how often the topics are discovered again"),
+    preset(
+        "topics_refresh",
+        "1 min",
+        DURATION,
+        "how often the topics and their partitions are discovered again",
+    ),
     required("kafka.bootstrap_servers", "a list of `host:port`", "the brokers to begin with"),
     optional(
         "kafka.auth",

@@ -37,6 +37,9 @@ const CLIENT: usize = 1 << 20;
 /// each record it keeps some 500 bytes.
 const ONE_BATCH: usize = 3 << 20;
 
+/// In milliseconds.
+const HOUR: u128 = 3_600_000;
+
 /// One member of the consumer group.
 pub(crate) struct Source {
     /// Before the consumer, so that it is dropped first.
@@ -302,6 +305,8 @@ pub(super) fn consumer_config(config: &Config, client_id: &str) -> ClientConfig 
         .set("fetch.message.max.bytes", "65536")
         // A full queue is looked at again so soon that a short one doesn't run empty meanwhile.
         .set("fetch.queue.backoff.ms", "2")
+        // How soon the group learns of partitions that a topic was given. (The client takes an hour at most.)
+        .set("topic.metadata.refresh.interval.ms", config.topics_refresh.as_millis().min(HOUR).to_string())
         .set("check.crcs", "true")
         .set("log.connection.close", "false");
     // A member hears of a rebalance with its next heartbeat, and one that gives partitions away takes two. (Under the newer

@@ -62,6 +62,13 @@ pub(crate) fn local(mut settings: Settings, directory: &Path) -> Settings {
     settings.with("VALVE_SINK__TYPE", "local").with("VALVE_SINK__PATH", directory.to_str().unwrap())
 }
 
+/// The audit says that every offset is stored exactly once.
+pub(crate) fn assert_proven(settings: &Settings) {
+    let audited = audit(settings, &[]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    assert!(audited.text.contains("PROVEN"), "{}", audited.text);
+}
+
 /// All files below a directory.
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -96,9 +103,7 @@ fn given_a_run_with_everything_in_it_then_the_audit_proves_it_and_its_json_says_
     assert_eq!(report["records"].as_array().unwrap().len(), 3);
     valve.stop();
 
-    let audited = audit(&settings, &[]);
-    assert_eq!(audited.code, Some(0), "{}", audited.text);
-    assert!(audited.text.contains("PROVEN"), "{}", audited.text);
+    assert_proven(&settings);
 }
 
 fn given_an_object_that_was_deleted_then_the_audit_names_it_and_the_code_is_1(stack: &Stack) {

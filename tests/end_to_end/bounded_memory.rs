@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::auditing::{audit, local};
+use crate::auditing::{assert_proven, local};
 use crate::event::{Event, HOUR, ORDERS, SEVEN};
 use crate::files;
 use crate::hard_limit::HardLimit;
@@ -69,12 +69,6 @@ fn drain(scene: &Scene<'_>, settings: &Settings) -> String {
     assert!(peak + PROGRAM <= BUDGET + BESIDE, "{peak} bytes were resident beside its program");
     assert_eq!(limit.killed(), 0);
     output
-}
-
-fn assert_proven(settings: &Settings) {
-    let audited = audit(settings, &[]);
-    assert_eq!(audited.code, Some(0), "{}", audited.text);
-    assert!(audited.text.contains("PROVEN"), "{}", audited.text);
 }
 
 fn given_a_backlog_shuffled_over_10_000_hours_then_it_is_drained_through_64_mebibytes(stack: &Stack) {

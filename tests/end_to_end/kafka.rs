@@ -9,7 +9,7 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -85,9 +85,14 @@ impl<'a> Kafka<'a> {
 
     /// Sets a topic's largest record batch, in bytes.
     pub(crate) fn limit_messages(&self, topic: &str, bytes: u32) {
+        self.configure(topic, &[("max.message.bytes", &bytes.to_string())]);
+    }
+
+    /// Sets configurations of a topic; those that aren't named get their defaults.
+    pub(crate) fn configure(&self, topic: &str, configurations: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
-        let bytes = bytes.to_string();
-        let alter = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", &bytes);
+        let alter = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let alter = configurations.iter().fold(alter, |alter, (name, value)| alter.set(name, value));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let altered = runtime.block_on(admin.alter_configs([&alter], &AdminOptions::new())).unwrap();
         altered.into_iter().for_each(|result| drop(result.unwrap()));
@@ -138,23 +143,32 @@ impl<'a> Kafka<'a> {
 
     /// All values in a topic of one partition, as JSON.
     pub(crate) fn values(&self, topic: &str) -> Vec<Value> {
+        self.records(topic, |message| serde_json::from_slice(message.payload().unwrap()).unwrap())
+    }
+
+    /// The offsets of all records in a topic of one partition.
+    pub(crate) fn offsets(&self, topic: &str) -> Vec<i64> {
+        self.records(topic, |message| message.offset())
+    }
+
+    fn records<T>(&self, topic: &str, of: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
         let end = self.ends(topic)[0];
         let consumer = self.consumer("a-test");
         let mut assigned = TopicPartitionList::new();
         assigned.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
         consumer.assign(&assigned).unwrap();
-        let mut values = Vec::new();
+        let mut records = Vec::new();
         let mut next = 0;
         wait_until(&format!("the records of {topic}"), || {
             while next < end {
                 let Some(message) = consumer.poll(Duration::from_millis(100)) else { return false };
                 let message = message.unwrap();
                 next = message.offset() + 1;
-                values.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
+                records.push(of(&message));
             }
             true
         });
-        values
+        records
     }
 }
 

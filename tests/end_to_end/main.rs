@@ -31,6 +31,7 @@ mod intents;
 mod kafka;
 mod killing;
 mod lag;
+mod logs;
 mod msk_iam;
 mod oidc;
 mod outages;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         stopping::TESTS,
         outages::TESTS,
         lag::TESTS,
+        logs::TESTS,
         publishing_metrics::TESTS,
         subscribing::TESTS,
         rebalancing::TESTS,

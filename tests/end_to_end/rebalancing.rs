@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_retention_and_the_default_policy_then_the_partition_is_held_and_the_others_go_on,
     given_a_topic_that_is_deleted_and_created_again_then_the_new_ones_events_are_stored,
     given_a_valve_that_slept_past_its_session_then_its_commits_are_refused_and_it_joins_again,
+    given_a_lane_that_polls_too_late_then_another_takes_its_partitions_and_it_joins_again,
 ];
 
 fn small_batches(scene: &Scene<'_>) -> Settings {
@@ -187,5 +188,30 @@ fn given_a_valve_that_slept_past_its_session_then_its_commits_are_refused_and_it
     second.stop();
     scene.wait_committed();
     first.stop();
+    scene.assert_stored(&produced);
+}
+
+fn given_a_lane_that_polls_too_late_then_another_takes_its_partitions_and_it_joins_again(stack: &Stack) {
+    let mut scene = Scene::new(stack, 2);
+    let topic = scene.topic.clone();
+    let directory = tempfile::tempdir().unwrap();
+    let go_on = directory.path().join("go on");
+    let settings = small_batches(&scene)
+        .with("VALVE_REBALANCE__GRACE", "2s")
+        .with("VALVE_KAFKA__PROPERTIES__MAX_POLL_INTERVAL_MS", "7000");
+    let mut produced = scene.produce(&orders(&topic, 0..100, 2));
+    // Its client goes on sending heartbeats while the lane's thread stands still with what it has just taken.
+    let held = format!("filling:hold={}", go_on.display());
+    let late = Valve::run(&settings.clone().with("FAULT_POINT", &held));
+    wait_until("its lane to stand still", || late.output().contains("fault point reached"));
+    let other = Valve::run(&settings);
+    scene.wait_committed();
+    std::fs::write(&go_on, "").unwrap();
+    wait_until("it to learn that", || late.output().contains("maximum poll interval"));
+    other.stop();
+    late.wait_ready();
+    produced.extend(scene.produce(&orders(&topic, 1_000..1_100, 2)));
+    scene.wait_committed();
+    late.stop();
     scene.assert_stored(&produced);
 }

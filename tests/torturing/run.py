@@ -21,6 +21,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "killing"))
 
+import shown
 import table
 from cases import every_case
 
@@ -117,9 +118,12 @@ class Run:
 
 
 def main():
+    options = arguments()
     if "VALVE_TEST_TOXIPROXY" not in os.environ:
         sys.exit("VALVE_TEST_TOXIPROXY isn't set: tests/torture or tests/run starts the services")
-    return Run(arguments()).run()
+    if shown.missing():
+        sys.exit(f"shown.py names tests that don't exist: {', '.join(shown.missing())}")
+    return Run(options).run()
 
 
 if __name__ == "__main__":

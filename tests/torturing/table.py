@@ -6,6 +6,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import shown
+
 PAGE = """\
 # Torture
 
@@ -39,7 +41,13 @@ Every trial must end like this, or its outcome says what was different:
   S3 refuses requests that are signed 15 minutes or more away from its own time.
 - *No member*: for how long the group had none. *Committed after*, *ready after*: seconds since the fault ended.
 - *Memory*: the most that was resident, without the program's own pages.
-{skipped}"""
+{skipped}
+What else may happen to a log or a group has a test of its own among the end-to-end tests (`tests/run --only e2e -- NAME`):
+
+| what | test |
+|---|---|
+{shown}
+"""
 
 
 def row(outcome):
@@ -77,5 +85,6 @@ def page(outcomes, skipped, seconds):
         minutes=f"{seconds / 60:.0f}",
         machine=machine(),
         rows="\n".join(map(row, outcomes)),
+        shown=shown.rows(),
         skipped="".join(f"\nSkipped {line}.\n" for line in skipped),
     )

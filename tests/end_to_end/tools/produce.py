@@ -24,7 +24,8 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 REGISTRY_URL = os.environ["VALVE_TEST_REGISTRY"]
 registry = SchemaRegistryClient({"url": REGISTRY_URL})
-settings = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "linger.ms": 5}
+# What a message may have is the topic's business.
+settings = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "linger.ms": 5, "message.max.bytes": 20_000_000}
 if len(sys.argv) > 1:
     settings["transactional.id"] = sys.argv[1]
 producer = Producer(settings)
