@@ -84,7 +84,7 @@ def every_case():
         answers("s3", "503 SlowDown", ["PUT", "POST"], 503, SLOW_DOWN, short=True),
         answers("s3", "403 AccessDenied", ["PUT", "HEAD"], 403, DENIED),
         answers("s3", "412 to each PUT, though nothing is there", ["PUT"], 412, TAKEN),
-        *connections("registry", short=("cut",)),
+        *connections("registry", short=("cut",), silence=40),
         answers("registry", "403", ["GET"], 403, FORBIDDEN),
         *connections("consul", short=("refused",)),
         answers("consul", "403", ["GET"], 403, "Permission denied"),

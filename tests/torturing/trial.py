@@ -161,11 +161,12 @@ class Trial:
             self.fail("nothing was committed meanwhile")
 
     def alive(self):
-        """What /livez says. Between waiting for Consul and working, valve's address changes, and is asked for again."""
-        if self.get("/livez")[0] == 200:
-            return True
-        time.sleep(0.5)
-        return self.get("/livez")[0] == 200
+        """What /livez says in one of three tries. Between waiting for Consul and working, valve listens nowhere for a moment."""
+        for _ in range(3):
+            if self.get("/livez")[0] == 200:
+                return True
+            time.sleep(1)
+        return False
 
     def look_at_readyz(self):
         status, text = self.get("/readyz")
