@@ -10,6 +10,7 @@ mod compose;
 mod containers;
 mod environment;
 mod example;
+mod image;
 mod module;
 mod references;
 mod supply;

@@ -183,7 +183,7 @@ def dead_letters(compose):
     """One in a thousand isn't Avro, so there is one every five seconds; a letter is there when its batch is committed."""
     def listed():
         done = compose.exec("archive", "valve", "deadletters", "list")
-        return done.returncode == 0 and re.search(r"no_wire_header.*", done.stdout)
+        return done.returncode == 0 and re.search(r"wire_header.*", done.stdout)
 
     return " ".join(wait("a dead letter is listed", listed)[0].split())
 

@@ -75,7 +75,7 @@ class Container:
         for line in self.log().splitlines():
             with contextlib.suppress(ValueError):
                 event = json.loads(line)
-                if event["level"] == "ERROR":
+                if event["level"] == "ERROR" and event["target"].startswith("valve"):
                     yield line
 
     def memory_limit(self):

@@ -3,12 +3,14 @@
 Ids are consecutive. Within each partition three versions of a schema take turns record by record, four hours of event
 time every three records; about 1 in 1,000 is bad (a datum with a byte too many) and 1 in 5,000 has no value at all.
 
-    traffic.py TOPIC RECORDS PARTITIONS RATE    produces records 0 to RECORDS, so many a second (0: at full speed)
+    traffic.py TOPIC RECORDS PARTITIONS RATE    produces records 0 to RECORDS, so many a second (0: at full speed);
+                                                fewer when it is told by SIGTERM that it is enough
 """
 
 import io
 import json
 import os
+import signal
 import sys
 import time
 from datetime import datetime, timezone
@@ -112,8 +114,12 @@ def produce(topic, traffic, rate):
             failed.append(error)
 
     schema_ids = register(topic)
+    enough = []
+    signal.signal(signal.SIGTERM, lambda _number, _frame: enough.append(True))
     begun = time.monotonic()
     for number in range(traffic.records):
+        if enough:
+            break
         if rate and number % 100 == 0:
             time.sleep(max(0, begun + number / rate - time.monotonic()))
         value, partition = traffic.value(number, schema_ids), number % traffic.partitions

@@ -6,6 +6,6 @@ echo log.dirs=/tmp/kafka-logs > "$properties"
 env | sed -n 's/^KAFKA_//p' | while IFS='=' read -r name value; do
     printf '%s=%s\n' "$(printf %s "$name" | tr 'A-Z_' 'a-z.')" "$value" >> "$properties"
 done
-java='java -Xms256m -Xmx512m -XX:+UseSerialGC -cp /opt/kafka/libs/*'
-$java kafka.tools.StorageTool format --ignore-formatted -t 5L6g3nShT-eMCtK--X86sw -c "$properties"
-exec $java kafka.Kafka "$properties"
+export CLASSPATH='/opt/kafka/libs/*' JDK_JAVA_OPTIONS='-Xms256m -Xmx512m -XX:+UseSerialGC'
+java kafka.tools.StorageTool format --ignore-formatted -t 5L6g3nShT-eMCtK--X86sw -c "$properties"
+exec java kafka.Kafka "$properties"
