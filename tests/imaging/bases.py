@@ -106,6 +106,14 @@ class Bases:
                 copy(FOLDER / made.recipe, context / "files")
             recipe = str(FOLDER / f"{made.recipe}.Dockerfile")
             self.engine.build(kept, context, "--file", recipe, "--label", "valve-test.stand-in=")
+        if self.engine.ours:
+            self.forget_others(kept)
+
+    def forget_others(self, kept):
+        """What this stand-in was before."""
+        images = self.engine.ask("images", "--format", "{{.Repository}}:{{.Tag}}", kept.partition(":")[0]).split()
+        for image in [image for image in images if image != kept]:
+            self.engine.done("rmi", image)
 
     def need_debian(self):
         """Debian without anything, with the authorities of this machine: packages may come through a proxy of its own."""

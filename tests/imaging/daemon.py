@@ -1,7 +1,8 @@
 """A Docker daemon: the one that answers, or one of our own for as long as it is needed.
 
 Our own keeps its images in the tests' cache, so that the base images are made once. It needs root and an overlay file
-system: without, each container would be a copy of gigabytes.
+system: without, each container would be a copy of gigabytes. It touches the machine's network only where containers have to
+talk to each other; then its bridge and its firewall's rules stay behind, as Docker leaves them.
 """
 
 import contextlib
@@ -27,8 +28,8 @@ def end_with_parent():
 
 
 @contextlib.contextmanager
-def daemon(cache):
-    """An engine whose daemon answers. Raises `Missing` where there can't be one."""
+def daemon(cache, bridged):
+    """An engine whose daemon answers, if it must with a network of its own. Raises `Missing` where there can't be one."""
     if shutil.which("docker") is None:
         raise Missing("there is no `docker`")
     engine = Engine()
@@ -42,18 +43,19 @@ def daemon(cache):
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "docker.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run of ours; it ends
-        with own_daemon(cache / "docker") as host:
+        with own_daemon(cache / "docker", bridged) as host:
             yield Engine(host, ours=True)
 
 
 @contextlib.contextmanager
-def own_daemon(data):
+def own_daemon(data, bridged):
     """Starts `dockerd`, and stops it whatever happens; yields where it listens."""
     work = Path(tempfile.mkdtemp(prefix="valve-docker-"))
     host = f"unix://{work}/docker.sock"
     log = work / "log"
     command = ["dockerd", "--host", host, "--data-root", str(data), "--exec-root", str(work / "exec")]
     command += ["--pidfile", str(work / "pid"), "--storage-driver", "overlay2"]
+    command += [] if bridged else ["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,

@@ -148,8 +148,8 @@ def check_build_stage(build):
     look = ["run", "--rm", "--network", "none", *build.engine.label(), "--entrypoint", "sh", build.stage]
     search = "grep -rIlF --exclude-dir=target \"$0\" /build /root /tmp; env | grep -F \"$0\"; true"
     expect("the planted secret in the build stage", build.engine.ask(*look, "-c", search, SECRET), "")
-    # The search itself must be able to find something.
-    expect("what is there", build.engine.ask(*look, "-c", search, 'name = "valve"').splitlines()[0], "/build/Cargo.lock")
+    if "/build/Cargo.toml" not in build.engine.ask(*look, "-c", search, 'name = "valve"').splitlines():
+        raise Failure("the search for the planted secret doesn't even find Cargo.toml")
 
 
 def check_version(build):
