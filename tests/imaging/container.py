@@ -84,7 +84,7 @@ class Container:
             return json.load(answer)["memory"]["limit_bytes"]
 
     def peaks(self):
-        """The most bytes that it had resident, and those of its control group with its cache; none where it can't be seen."""
+        """The most bytes that it had resident, and that were charged to its control group; none where it can't be seen."""
         process = self.state()["Pid"]
         try:
             status = Path(f"/proc/{process}/status").read_text()

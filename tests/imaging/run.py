@@ -27,7 +27,8 @@ from confluent_kafka import KafkaException
 from engine import Engine, Failure
 
 PARTITIONS = 6
-RATE = 1_000  # records a second
+RATE = 1_000  # records a second in the deploy, and where it shall be short
+FULL_RATE = 4_000  # about what this producer can do beside the rest
 LONGEST = 1_200  # seconds of production, which ends when it is told to
 DRAIN_WITHIN = 120  # seconds after the last record was produced
 LONGEST_PAUSE = 30  # seconds without any commit; a batch is open for three at most
@@ -61,18 +62,18 @@ class Progress(threading.Thread):
 class Deployment:
     """A topic, a producer, and the containers that store what it produces."""
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, engine, rate=RATE):
+        self.engine, self.rate = engine, rate
         self.name = f"image-{uuid.uuid4().hex[:8]}"
         self.topic = f"{self.name}.orders"
-        self.traffic = traffic.Traffic(RATE * LONGEST, PARTITIONS)
+        self.traffic = traffic.Traffic(rate * LONGEST, PARTITIONS)
         self.broker = services.Broker(self.name, self.topic, PARTITIONS)
         self.environ = valves.settings(self.name, self.topic, "classic")
         del self.environ["VALVE_MEMORY__BUDGET"]  # 40 % of the container's limit
         self.all, self.living = [], []
 
     def produce(self):
-        words = [self.topic, str(self.traffic.records), str(PARTITIONS), str(RATE)]
+        words = [self.topic, str(self.traffic.records), str(PARTITIONS), str(self.rate)]
         python = [sys.executable, "-B", "-W", "ignore", traffic.__file__]
         self.producer = subprocess.Popen([*python, *words], preexec_fn=valves.die_with_parent)
 
@@ -96,8 +97,8 @@ class Deployment:
     def stop(self, which):
         self.living.remove(which)
         resident, group = which.peaks()
-        peak = f"{resident >> 20} MiB resident at most, {(group or 0) >> 20} MiB with cache" if resident else "memory unknown"
-        say(f"{which} stopped by SIGTERM in {which.stop():.1f} s; {peak}, of {container.LIMIT >> 20} MiB")
+        peak = f"{mebibytes(resident)} resident at most, {mebibytes(group)} charged to its group"
+        say(f"{which} stopped by SIGTERM in {which.stop():.1f} s; {peak}, of {mebibytes(container.LIMIT)}")
 
     def wait(self, what, seconds, condition):
         give_up = time.monotonic() + seconds
@@ -145,14 +146,18 @@ def say(text):
     print(f"         [{time.monotonic() - BEGUN:6.1f}] {text}", flush=True)
 
 
-def under_limits(engine, image, seconds):
+def mebibytes(size):
+    return "unknown" if size is None else f"{size >> 20} MiB"
+
+
+def under_limits(engine, image, rate, seconds):
     """One container, stopped in the middle of its work; another goes on with what is left."""
-    run = Deployment(engine)
+    run = Deployment(engine, rate)
     run.produce()
     first = run.start(image)
     if first.memory_limit() != container.LIMIT:
         raise Failure(f"valve takes {first.memory_limit()} bytes for its limit, not {container.LIMIT}")
-    run.wait("so much committed", 120 + seconds, lambda: run.committed() >= RATE * seconds)
+    run.wait("so much committed", 120 + 3 * seconds, lambda: run.committed() >= rate * seconds)
     run.stop(first)
     left = run.committed()
     if left >= sum(run.broker.ends()) or run.broker.members() != 0:
@@ -199,7 +204,7 @@ def main():
         sys.exit("VALVE_TEST_KAFKA isn't set: tests/image starts the services")
     engine = Engine(run=options.run)
     try:
-        under_limits(engine, options.a, 10 if options.short else 60)
+        under_limits(engine, options.a, *((RATE, 10) if options.short else (FULL_RATE, 60)))
         rolling_deploy(engine, options.a, options.b, 2 if options.short else 3)
     finally:
         engine.remove_containers()
