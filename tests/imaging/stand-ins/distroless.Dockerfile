@@ -1,8 +1,8 @@
-# Stands in for distroless's cc-debian12:nonroot: glibc, libgcc, libstdc++, CA certificates, time zones, a user; no shell, no tools.
+# Stands in for distroless's base-nossl-debian12:nonroot: glibc, CA certificates, time zones, a user; no shell, no tools.
 FROM valve-test/debian:bookworm AS debian
 WORKDIR /packages
 RUN apt-get update \
-    && apt-get download base-files netbase tzdata ca-certificates libc6 gcc-12-base libgcc-s1 libstdc++6 \
+    && apt-get download base-files netbase tzdata ca-certificates libc6 \
     && mkdir /image \
     && for package in *.deb; do dpkg-deb --extract "$package" /image; done \
     && rm -rf /image/usr/share/doc /image/usr/share/man /image/usr/share/lintian /image/usr/sbin /image/usr/bin /image/bin \
