@@ -88,7 +88,7 @@ class Bases:
 
     def is_real(self, image):
         found = self.engine.inspect(image)
-        return found is not None and "valve-test.stand-in" not in (found["Config"]["Labels"] or {})
+        return found is not None and not any(tag.startswith("valve-test/") for tag in found["RepoTags"])
 
     def pulled(self, image):
         if self.engine.inspect(image):
@@ -105,7 +105,7 @@ class Bases:
             if (FOLDER / made.recipe).is_dir():
                 copy(FOLDER / made.recipe, context / "files")
             recipe = str(FOLDER / f"{made.recipe}.Dockerfile")
-            self.engine.build(kept, context, "--file", recipe, "--label", "valve-test.stand-in=")
+            self.engine.build(kept, context, "--file", recipe)
         if self.engine.ours:
             self.forget_others(kept)
 
