@@ -1,8 +1,10 @@
 """docker-compose.yml brought up and looked at as README says under "Deploy it", command by command."""
 
+import contextlib
 import json
 import re
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -118,26 +120,45 @@ def expect_commands_of_readme():
 
 
 def bring_up(compose, missing, say):
-    begun, stamp = time.monotonic(), int(time.time())
+    begun = time.monotonic()
     wanted = [service for service in compose.services() if service not in missing]
-    compose.ask("up", "--detach", "--build", *wanted)
-    say(f"{len(wanted)} services were started in {time.monotonic() - begun:.0f} s, with what was built for them")
-    with_health = [service for service in wanted if "Health" in compose.container(service)["State"]]
-    for service in with_health:
-        wait(f"{service} is healthy", lambda: compose.container(service)["State"]["Health"]["Status"] == "healthy")
+    with watched(compose.engine) as events:
+        compose.ask("up", "--detach", "--build", *wanted)
+        say(f"{len(wanted)} services were started in {time.monotonic() - begun:.0f} s, with what was built for them")
+        with_health = [service for service in wanted if "Health" in compose.container(service)["State"]]
+        for service in with_health:
+            wait(f"{service} is healthy", lambda: compose.container(service)["State"]["Health"]["Status"] == "healthy")
     image.expect("exit code of consul-seed", compose.container("consul-seed")["State"]["ExitCode"], 0)
-    check_order(compose, stamp)
+    check_order(compose, events)
     say(f"healthy, each started after what it needs was: {', '.join(with_health)}")
 
 
-def check_order(compose, stamp):
-    """By the daemon's events, each service was started after those that it needs were healthy."""
-    words = ["events", "--since", str(stamp), "--until", str(int(time.time()) + 1), "--format", "{{json .}}"]
-    events = [json.loads(line) for line in compose.engine.ask(*words).splitlines()]
+@contextlib.contextmanager
+def watched(engine):
+    """Collects what happens to containers meanwhile; asked later, the daemon remembers only the last few events."""
+    events = []
+    kinds = [word for kind in ("start", "die", "health_status") for word in ("--filter", f"event={kind}")]
+    with tempfile.TemporaryFile("w+") as output:
+        command = ["docker", "events", *kinds, "--format", "{{json .}}"]
+        watching = subprocess.Popen(command, env=engine.environ, stdin=subprocess.DEVNULL, stdout=output)
+        try:
+            yield events
+            time.sleep(1)  # the last event is on its way
+        finally:
+            watching.terminate()
+            watching.wait()
+        output.seek(0)
+        events.extend(json.loads(line) for line in output)
 
+
+def check_order(compose, events):
+    """By the daemon's events, each service was started after those that it needs were healthy."""
     def first(service, action):
         container = compose.container(service)["Id"]
-        return min(event["timeNano"] for event in events if event.get("id") == container and event["Action"] == action)
+        found = [event["timeNano"] for event in events if event["id"] == container and event["Action"] == action]
+        if not found:
+            raise Failure(f"{service} has no event `{action}`")
+        return min(found)
 
     for service, others in BEFORE.items():
         for other in others:
