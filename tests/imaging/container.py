@@ -78,10 +78,17 @@ class Container:
                 if event["level"] == "ERROR" and event["target"].startswith("valve"):
                     yield line
 
+    def status(self):
+        with urllib.request.urlopen(f"http://{self.address}/api/status", timeout=5) as answer:
+            return json.load(answer)
+
     def memory_limit(self):
         """What valve itself takes for its limit, in bytes."""
-        with urllib.request.urlopen(f"http://{self.address}/api/status", timeout=5) as answer:
-            return json.load(answer)["memory"]["limit_bytes"]
+        return self.status()["memory"]["limit_bytes"]
+
+    def files(self):
+        """How many it has stored."""
+        return self.status()["totals"]["files"]
 
     def peaks(self):
         """The most bytes that it had resident, and that were charged to its control group; none where it can't be seen."""

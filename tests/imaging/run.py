@@ -31,7 +31,20 @@ RATE = 1_000  # records a second in the deploy, and where it shall be short
 FULL_RATE = 4_000  # about what this producer can do beside the rest
 LONGEST = 1_200  # seconds of production, which ends when it is told to
 DRAIN_WITHIN = 120  # seconds after the last record was produced
+SETTLE = 3  # seconds between one replacement and the next
 LONGEST_PAUSE = 30  # seconds without any commit; a batch is open for three at most
+
+
+def patiently(ask):
+    """An answer of the broker; one whose coordinator has only just begun says so, and is asked again."""
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.25)
 
 
 class Progress(threading.Thread):
@@ -84,7 +97,7 @@ class Deployment:
         self.producer.terminate()
         if self.producer.wait(120):
             raise Failure("the producer failed")
-        self.traffic.records = sum(self.broker.ends())
+        self.traffic.records = sum(patiently(self.broker.ends))
 
     def start(self, image, **settings):
         """Starts a container and waits until it is healthy."""
@@ -102,14 +115,14 @@ class Deployment:
 
     def wait(self, what, seconds, condition):
         give_up = time.monotonic() + seconds
-        while not condition():
+        while not patiently(condition):
             if time.monotonic() > give_up:
                 reasons = {str(one): one.unready_because() for one in self.living}
                 raise Failure(f"{what} isn't so after {seconds} s: {reasons}")
             time.sleep(0.25)
 
     def committed(self):
-        return sum(self.broker.committed())
+        return sum(patiently(self.broker.committed))
 
     def drain(self):
         self.wait("all committed", DRAIN_WITHIN, lambda: self.broker.committed() == self.broker.ends())
@@ -181,7 +194,9 @@ def rolling_deploy(engine, old, new, size):
     for which in leaving:
         run.start(new, VALVE_CODEC="zstd", VALVE_BATCH__MAX_RECORDS="2000")
         run.stop(which)
+        time.sleep(SETTLE)
     took, stored = time.monotonic() - begun, run.committed() - before
+    run.wait("each of the new ones has stored files", 60, lambda: all(one.files() > 0 for one in run.living))
     run.end_production()
     pause = progress.end()
     say(f"{size} containers replaced in {took:.0f} s; {stored} records committed meanwhile, longest pause {pause:.1f} s")
