@@ -63,7 +63,7 @@ def write_page(path, soak, found):
         seed=soak.options.seed, held="\n".join(rows), peak=max(max(each.resident) for each in held.values()),
         produced=soak.traffic.records, rows=found.rows, doubled=found.doubled, missing=found.missing, files=found.files,
         letters=found.dead_letters, faults=len(soak.faults), failures=len(soak.failures),
-        wrong="".join(f"\n- {text}" for text in soak.failures), troubles="\n".join(troubles),
+        wrong="".join(f"\n- {text.replace(str(soak.logs), '…')}" for text in soak.failures) + "\n" * bool(soak.failures), troubles="\n".join(troubles),
     ))
 
 
