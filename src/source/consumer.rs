@@ -37,6 +37,9 @@ const CLIENT: usize = 1 << 20;
 /// each record it keeps some 500 bytes.
 const ONE_BATCH: usize = 3 << 20;
 
+/// What a client has to say is heard so often at a time: with its property `debug` it may never be silent.
+const MOST_NEWS: usize = 1_000;
+
 /// In milliseconds.
 const HOUR: u128 = 3_600_000;
 
@@ -87,11 +90,11 @@ impl Source {
     /// Serves the client, and returns what happened since the last call. Keeps the membership alive.
     pub(crate) fn poll(&self) -> Vec<SourceEvent> {
         let context = self.consumer.context();
-        loop {
-            let before = context.pending();
+        for _ in 0..MOST_NEWS {
+            let before = context.heard();
             let polled = self.consumer.poll(Duration::ZERO);
-            // An event that was called back with is not returned, but it is counted.
-            let Some(polled) = polled else { if context.pending() == before { break } else { continue } };
+            // What was called back with is not returned, but it is counted.
+            let Some(polled) = polled else { if context.heard() == before { break } else { continue } };
             match polled {
                 // Records come through the lane's own queue.
                 Ok(stray) => context.push(SourceEvent::Fatal(format!(

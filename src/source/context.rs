@@ -1,7 +1,7 @@
 //! What librdkafka calls back with, turned into [`SourceEvent`]s for the lane to take at its own pace.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -35,6 +35,7 @@ pub(crate) enum SourceEvent {
 #[derive(Debug, Default)]
 pub(crate) struct GroupContext {
     events: Mutex<Vec<SourceEvent>>,
+    heard: AtomicUsize,
     /// From now on nobody takes events any more: revocations are answered at once, or closing would wait for ever.
     closing: AtomicBool,
 }
@@ -44,9 +45,9 @@ impl GroupContext {
         std::mem::take(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many events wait to be taken.
-    pub(super) fn pending(&self) -> usize {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).len()
+    /// How often the client has called back, with events or with something for the log.
+    pub(super) fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
     }
 
     pub(super) fn close(&self) {
@@ -54,6 +55,7 @@ impl GroupContext {
     }
 
     pub(super) fn push(&self, event: SourceEvent) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
@@ -66,6 +68,7 @@ impl ClientContext for GroupContext {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         super::client::log(level, facility, message);
     }
 
