@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::check::Form;
 use super::error::nearest;
-use super::layers::{Layer, variable_of};
+use super::layers::{Layer, setting_of, variable_of};
 use super::secret::without_credentials;
 use super::settings::{PROPERTIES, Preset, SETTINGS, Setting, find, is_secret};
 
@@ -15,7 +15,7 @@ pub struct Effective {
     pub name: String,
     /// Its value as it was written; `None` when it has none, or mustn't be shown.
     pub value: Option<Shown>,
-    /// Where that came from; `None` for one that is off.
+    /// Where that came from; `None` for one that isn't set.
     pub origin: Option<String>,
     /// Whether its value must not be shown.
     pub secret: bool,
@@ -85,11 +85,16 @@ pub fn as_toml(settings: &[Effective]) -> String {
             (None, Some(origin)) if setting.secret => {
                 format!("# {name} is given, and not shown  # {origin}\n")
             }
-            (None, Some(origin)) => format!("# {name} is off  # {origin}\n"),
-            (_, None) => format!("# {name} is off\n"),
+            (None, Some(origin)) => format!("# {name} is set to nothing  # {origin}\n"),
+            (_, None) if is_required(&setting.name) => format!("# {name} is required, and isn't set\n"),
+            (_, None) => format!("# {name} isn't set\n"),
         }
     };
     settings.iter().map(line).collect()
+}
+
+fn is_required(name: &str) -> bool {
+    find(name).is_some_and(|setting| matches!(setting.preset, Preset::Required))
 }
 
 /// librdkafka's names have dots of their own.
@@ -109,11 +114,13 @@ fn toml(value: &Shown) -> String {
     }
 }
 
-/// All that is to be said of the setting `name`.
+/// All that is to be said of the setting `name`, which may be spelt as in the environment.
 ///
 /// # Errors
 /// A sentence, when there is no such setting.
 pub fn explain(name: &str, settings: &[Effective]) -> Result<String, String> {
+    let in_environment = setting_of(name);
+    let name = in_environment.as_deref().unwrap_or(name);
     let setting = find(name);
     if setting.is_none() && !name.starts_with(PROPERTIES) {
         let meant = nearest(name, SETTINGS.iter().map(|setting| setting.name));
@@ -125,8 +132,8 @@ pub fn explain(name: &str, settings: &[Effective]) -> Result<String, String> {
         Some(Setting { preset, allowed, meaning, .. }) => {
             let default = match preset {
                 Preset::Is(default) => (*default).to_owned(),
-                Preset::Off => "none: off".to_owned(),
-                Preset::Required => "none: required".to_owned(),
+                Preset::Off => "none".to_owned(),
+                Preset::Required => "none, and required".to_owned(),
             };
             let rest = [("meaning", *meaning), ("allowed", *allowed), ("default", default.as_str())];
             lines.extend(rest.map(|(label, text)| (label, text.to_owned())));

@@ -182,7 +182,7 @@ pub(super) fn environment(
 }
 
 /// The setting that an environment variable stands for; `None` when it isn't for valve's configuration.
-fn setting_of(variable: &str) -> Option<String> {
+pub(super) fn setting_of(variable: &str) -> Option<String> {
     if variable == ENV_FILE || variable.starts_with(ENV_TEST_PREFIX) {
         return None;
     }

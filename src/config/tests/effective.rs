@@ -30,6 +30,18 @@ fn given_a_setting_in_all_sources_then_the_strongest_takes_effect_and_the_others
 }
 
 #[test]
+fn given_a_setting_without_a_value_then_it_is_said_whether_it_is_missing_or_taken_back() {
+    let printed = as_toml(&sources("sink.region = 'eu-central-1'", &[("VALVE_SINK__REGION", "")]));
+    for line in [
+        "# name is required, and isn't set\n",
+        "# sink.prefix isn't set\n",
+        "# sink.region is set to nothing  # environment variable VALVE_SINK__REGION\n",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+}
+
+#[test]
 fn given_any_settings_when_they_are_shown_and_loaded_again_then_they_are_the_same() {
     let lines = [
         ("topics", "'^or\"d\\w ä'"),
@@ -75,5 +87,6 @@ fn given_a_setting_then_all_is_explained_that_is_known_of_it() {
         assert!(text.contains(said), "{said}: {text}");
     }
     assert!(explain("kafka.properties.fetch.min.bytes", &settings).unwrap().contains("not given"));
+    assert_eq!(explain("VALVE_BATCH__MAX_AGE", &settings).unwrap(), text);
     assert!(explain("batch.maxage", &settings).unwrap_err().contains("did you mean `batch.max_age`"));
 }
