@@ -36,8 +36,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon on the configured Kafka, registry and store
     ///
-    /// Settings come from the file, and over it from environment variables: `sink.bucket` is VALVE_SINK__BUCKET.
-    /// README.md lists them all.
+    /// Settings come from the file, over it from Consul where CONSUL_HTTP_ADDR says where that is, and over both from
+    /// environment variables: `sink.bucket` is VALVE_SINK__BUCKET. `valve config` lists them all, README.md with their
+    /// meanings.
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Run the daemon on an embedded Kafka and registry, and check what it stored
@@ -48,7 +49,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Show which settings take effect, and where each comes from
     ///
-    /// Reads the same sources as `valve run`, asks no service, and shows no secret. What is wrong with the settings follows on
+    /// Reads the same sources as `valve run`, asks no service but Consul, and shows no secret. What is wrong with the settings follows on
     /// standard error.
     #[command(after_help = CONFIG_EXIT_CODES)]
     Config(ConfigArgs),

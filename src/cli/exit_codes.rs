@@ -7,6 +7,7 @@ Exit codes:
   1  failed while running, or could not store in time what had been read
   2  the configuration or the command line is wrong; nothing was read or written
   143  left at once at a second signal
+Other commands have some of their own: see their help.
 
 SIGTERM or Ctrl-C: store and commit what was read, then leave. A second one leaves at once.";
 
@@ -14,7 +15,8 @@ SIGTERM or Ctrl-C: store and commit what was read, then leave. A second one leav
 pub(super) const CONFIG_EXIT_CODES: &str = "\
 Exit codes:
   0  the settings are right
-  2  they aren't, or there is no such setting";
+  2  they aren't, or there is no such setting
+  4  Consul, which has some of the settings, can't be read";
 
 /// Shown under the help of `valve check`.
 pub(super) const CHECK_EXIT_CODES: &str = "\
@@ -47,10 +49,10 @@ Exit codes:
 /// Shown under the help of the commands on dead letters.
 pub(super) const DEADLETTERS_EXIT_CODES: &str = "\
 Exit codes:
-  0  shown; of list, be it that there are none
-  1  of show: there is no such dead letter
+  0  shown, or there was nothing to show
+  1  of show: there is no such dead letter; of replay: see its help
   2  the configuration or the command line is wrong
-  4  Kafka, or of show the registry or the store, could not be asked";
+  4  Kafka could not be asked; of show: the registry or the store could not";
 
 /// Shown under the help of `valve healthcheck`; Docker knows no others.
 pub(super) const HEALTHCHECK_EXIT_CODES: &str = "\

@@ -55,7 +55,7 @@ async fn run(args: &CheckArgs) -> Result<Told, Failure> {
 }
 
 fn without_settings(consul: Option<Finding>) -> Vec<Finding> {
-    let since = "Consul, which has some of the settings, doesn't answer";
+    let since = "Consul, which has some of the settings, can't be read";
     consul.into_iter().chain([Finding::not_tried("settings", "all else", since)]).collect()
 }
 

@@ -49,8 +49,8 @@ pub enum LoadError {
     /// They are wrong.
     #[error(transparent)]
     Wrong(#[from] ConfigErrors),
-    /// Consul, which has some of them, doesn't answer.
-    #[error("Consul ({address}), which has some of the settings, doesn't answer: {reason}")]
+    /// Consul, which has some of them, doesn't answer, or doesn't let valve read.
+    #[error("Consul ({address}), which has some of the settings, can't be read: {reason}")]
     Consul {
         /// Where it was asked.
         address: String,
