@@ -59,9 +59,9 @@ impl Request {
         if let Some((from, to)) = self.hours {
             if let Some(prefixes) = self.hour_prefixes(from, to) {
                 let notes = vec![format!(
-                    "only the hours from {from} to {to} (exclusive) were listed, by today's layout.key: that every offset is \
-                     covered was not checked, nor that no batch of these hours is missing whole; only that the batches \
-                     found there have all their files of these hours, that their counts add up, and that none overlap"
+                    "only the hours from {from} to {to} (exclusive) were listed, by today's layout.key. It was checked that the \
+                     batches found there have all their files of these hours, that their counts add up, and that none \
+                     overlap; it was not checked that every offset is covered: a batch may be missing whole"
                 )];
                 return Plan { scope: Scope::Prefixes(prefixes.clone()), prefixes, notes };
             }

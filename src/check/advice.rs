@@ -32,11 +32,11 @@ const KAFKA: Advice = &[
     ),
     (
         &["unsupported sasl mechanism", "mechanism handshake failed"],
-        "set kafka.properties.\"sasl.mechanisms\" to one that the brokers support",
+        "set kafka.properties.\"sasl.mechanism\" to one that the brokers support",
     ),
     (
         &["sasl authentication", "authentication failed", "invalid credentials"],
-        "correct kafka.properties.\"sasl.username\" and \"sasl.password\" (or the token), and \"sasl.mechanisms\"",
+        "correct kafka.properties.\"sasl.username\" and \"sasl.password\" (or the token), and \"sasl.mechanism\"",
     ),
     (
         &[
@@ -174,7 +174,7 @@ mod tests {
             (
                 "sasl_plaintext://k:9094/bootstrap: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL \
                  mechanism: broker's supported mechanisms: SCRAM-SHA-512",
-                "sasl.mechanisms",
+                "sasl.mechanism",
             ),
             (
                 "sasl_ssl://k:9094/bootstrap: SASL authentication error: Authentication failed during authentication due \

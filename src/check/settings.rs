@@ -27,7 +27,8 @@ fn valid(config: &Config) -> Finding {
 /// How the budget is used. That it is enough was validated.
 fn memory(config: &Config, limit: u64) -> Finding {
     let (lanes, fetches) = (config.lanes, config.lanes * Source::fetch_reserve(config));
-    let share = config.memory_budget as u64 * 100 / limit.max(1);
+    let limit = limit.max(1);
+    let share = (config.memory_budget as u64 * 100 + limit / 2) / limit;
     let said = format!(
         "memory.budget is {} of {} ({share} %), of which {lanes} lanes reserve {} for fetching",
         size(config.memory_budget as u64),

@@ -211,6 +211,11 @@ fn len_of(range: &Range<u64>) -> u64 {
     range.end.saturating_sub(range.start)
 }
 
+/// How reasons call what lies below `prefix`; the whole store has none.
+fn named(prefix: &str) -> &str {
+    if prefix.is_empty() { "everything" } else { prefix }
+}
+
 /// What finding an object with digest `theirs` under `key` means for a put with digest `ours`.
 fn verdict(key: &str, ours: Digest, theirs: Option<Digest>) -> Result<Stored, SinkError> {
     if theirs == Some(ours) {

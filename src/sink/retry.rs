@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::patience::Patience;
-use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of};
+use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of, named};
 use crate::retry::{Limits, until_final};
 use crate::telemetry::troubles::{Dependency, Troubles};
 
@@ -68,7 +68,7 @@ impl Sink for Retrying {
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, SinkError> {
-        self.wait(format!("list {prefix}"), 0, || self.inner.list(prefix, after)).await
+        self.wait(format!("list {}", named(prefix)), 0, || self.inner.list(prefix, after)).await
     }
 
     async fn read(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, SinkError> {

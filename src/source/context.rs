@@ -73,6 +73,10 @@ impl ClientContext for GroupContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+            self.push(SourceEvent::Trouble(format!("{reason} (create the topic, or correct `topics`)")));
+            return;
+        }
         self.push(SourceEvent::Trouble(format!("{error}: {reason}")));
     }
 }

@@ -83,8 +83,13 @@ impl FromStr for Candidate {
             _ => {}
         }
         let Some(field) = text.strip_prefix("field:") else {
+            let hint = if text.split(['.', '@']).all(is_avro_name) {
+                format!("; a field of the event is written field:{text}")
+            } else {
+                String::new()
+            };
             return Err(format!(
-                "{text:?} is no timestamp candidate; allowed are field:<dot.path>[@s|ms|us|ns], kafka and processing"
+                "{text:?} is no timestamp candidate; allowed are field:<dot.path>[@s|ms|us|ns], kafka and processing{hint}"
             ));
         };
         let (path, unit) = match field.split_once('@') {

@@ -15,6 +15,13 @@ fn candidates(texts: &[&str]) -> Vec<Candidate> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
+#[test]
+fn given_a_bare_field_then_the_refusal_says_how_fields_are_written() {
+    let hint = "a field of the event is written field:meta.created_at@ms";
+    assert!("meta.created_at@ms".parse::<Candidate>().unwrap_err().ends_with(hint));
+    assert!(!"created at".parse::<Candidate>().unwrap_err().contains("a field of the event"));
+}
+
 fn rules(texts: &[&str]) -> TimestampRules {
     TimestampRules::new(candidates(texts), (1970, 2100)).unwrap()
 }

@@ -1,5 +1,6 @@
 //! `valve intents release`
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,10 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
 }
 
 async fn ask(offsets: &Offsets, partition: &TopicPartition) -> Result<(Promised, Facts), Failure> {
+    let there = offsets.partitions(BTreeSet::from([partition.topic.to_string()])).await;
+    if !there.map_err(Failure::Unasked)?.contains(partition) {
+        return Err(Failure::Failed(format!("Kafka has no partition {partition}")));
+    }
     let known = offsets.facts(vec![partition.clone()]).await.map_err(Failure::Unasked)?;
     let facts = known.into_iter().next().map(|(_, facts)| facts);
     let facts =

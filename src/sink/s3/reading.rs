@@ -7,7 +7,7 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use bytes::{Bytes, BytesMut};
 
 use super::super::refusal::Refusal;
-use super::super::{LIST_PAGE, Listed, SinkError, len_of};
+use super::super::{LIST_PAGE, Listed, SinkError, len_of, named};
 use super::{S3Sink, refusal, with_causes};
 
 impl S3Sink {
@@ -41,7 +41,7 @@ impl S3Sink {
             .set_continuation_token(token)
             .max_keys(i32::try_from(LIST_PAGE).unwrap_or(i32::MAX))
             .send();
-        self.answer(0, request).await.map_err(|refusal| self.unavailable("list", prefix, &refusal))
+        self.answer(0, request).await.map_err(|refusal| self.unavailable("list", named(prefix), &refusal))
     }
 
     /// With another order, the pages behind this one would leave objects out without anybody noticing. (Directory
@@ -52,7 +52,8 @@ impl S3Sink {
             return Ok(());
         }
         Err(SinkError::Unavailable(format!(
-            "list {prefix} in {}: the store doesn't list keys in the order of their bytes, as valve needs it",
+            "list {} in {}: the store doesn't list keys in the order of their bytes, as valve needs it",
+            named(prefix),
             self.place
         )))
     }
