@@ -21,6 +21,7 @@ use super::prometheus;
 use super::status::{Membership, Status};
 use super::troubles::Troubles;
 use super::watchdog::Stalls;
+use crate::columns::plain;
 
 /// A lane polls every second at the latest (invariant 7); one that hasn't for this long is stuck.
 const POLL_LIMIT: Duration = Duration::from_secs(10);
@@ -161,10 +162,15 @@ impl Server {
 fn routes(health: Health) -> Router {
     Router::new()
         .route("/livez", get(async |State(health): State<Health>| verdict(&health.dead_because())))
-        .route("/readyz", get(async |State(health): State<Health>| verdict(&health.unready_because())))
+        .route("/readyz", get(async |State(health): State<Health>| unready(&health)))
         .route("/metrics", get(async || ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], exporters::scrape())))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .with_state(health)
+}
+
+/// What `/readyz` answers.
+pub(super) fn unready(health: &Health) -> (StatusCode, String) {
+    verdict(&health.unready_because())
 }
 
 /// 200 without reasons against it; otherwise 503 with one reason per line, as far as they are told.
@@ -173,7 +179,7 @@ fn verdict(reasons: &[String]) -> (StatusCode, String) {
         return (StatusCode::OK, "ok\n".to_owned());
     }
     let told = reasons.iter().take(TOLD);
-    let mut lines: String = told.map(|reason| reason.replace(['\n', '\r'], " ") + "\n").collect();
+    let mut lines: String = told.map(|reason| plain(&reason.replace(['\n', '\r'], " ")) + "\n").collect();
     if reasons.len() > TOLD {
         lines.push_str(&format!("and {} more\n", reasons.len() - TOLD));
     }
@@ -297,6 +303,12 @@ mod tests {
         running.stalls.store(vec![stall(true)]);
         assert_eq!(running.get("/readyz").await, (503, line.to_owned()));
         assert_eq!(running.get("/livez").await, (503, line.to_owned()));
+    }
+
+    #[test]
+    fn given_a_reason_that_would_move_a_terminals_cursor_then_the_answer_does_not() {
+        let reasons = ["held orders[3]: \u{1b}[2Ja\r\nb\u{9b}31m".to_owned()];
+        assert_eq!(verdict(&reasons).1, "held orders[3]: \u{fffd}[2Ja  b\u{fffd}31m\n");
     }
 
     #[test]

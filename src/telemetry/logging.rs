@@ -11,6 +11,10 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use self::one_line::OneLine;
+
+pub(super) mod one_line;
+
 /// What is logged unless somebody asks for something else.
 pub const DEFAULT_FILTER: &str = "info";
 
@@ -77,7 +81,9 @@ where
         tracing_subscriber::fmt().with_env_filter(EnvFilter::new(DEFAULT_FILTER)).with_writer(writer);
     // Not by the builder's own `set_default`, which would install what `install` installs later.
     match format {
-        Format::Human { colours } => set_default(builder.with_ansi(colours).with_target(false).finish()),
+        Format::Human { colours } => {
+            set_default(builder.with_ansi(colours).with_target(false).fmt_fields(OneLine).finish())
+        }
         Format::Json => set_default(builder.json().flatten_event(true).with_current_span(false).finish()),
     }
 }
@@ -107,7 +113,9 @@ where
     let filter = parse(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match format {
-        Format::Human { colours } => Box::new(builder.with_ansi(colours).with_target(false).finish()),
+        Format::Human { colours } => {
+            Box::new(builder.with_ansi(colours).with_target(false).fmt_fields(OneLine).finish())
+        }
         Format::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
     })
 }
@@ -147,6 +155,25 @@ mod tests {
         let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         let fields = ["level", "message", "topic"].map(|name| object[name].as_str().unwrap_or_default());
         assert_eq!(fields, ["WARN", "holding", "orders"]);
+    }
+
+    #[test]
+    fn given_control_characters_in_a_message_or_a_field_then_a_line_for_people_stays_one_and_moves_nothing() {
+        let hostile = "a\n2026-11-23T07:00:00Z ERROR \u{1b}[2J\u{9b}31m\r\u{202e}b";
+        for colours in [false, true] {
+            let line = logged("info", Format::Human { colours }, || {
+                tracing::warn!(partition = %hostile, topic = hostile, why = ?hostile, "refused: {hostile}");
+            });
+            let bare = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[3m", "\u{1b}[33m"]
+                .into_iter()
+                .fold(line.clone(), |line, colour| line.replace(colour, ""));
+            assert_eq!(bare.find(one_line::is_harmful), Some(bare.len() - 1), "{line:?}");
+            let escaped = r"a\n2026-11-23T07:00:00Z ERROR \u{1b}[2J\u{9b}31m\r\u{202e}b";
+            let expected = format!(
+                " WARN refused: {escaped} partition={escaped} topic=\"{escaped}\" why=\"{escaped}\"\n"
+            );
+            assert!(bare.ends_with(&expected), "{bare}");
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
 
-use super::snapshot::Observed;
+use super::snapshot::{Observed, Snapshot};
+use crate::columns::escaped;
 
 /// How long a snapshot is good for.
 const FRESH: Duration = Duration::from_secs(1);
@@ -83,11 +84,18 @@ impl Latest {
         {
             return json.clone();
         }
-        // Maps with keys that aren't text can't be written, and there are none.
-        let json = Bytes::from(serde_json::to_vec(&self.observed.snapshot()).unwrap_or_default());
+        let json = Bytes::from(json(&self.observed.snapshot()));
         *made = Some((now, json.clone()));
         json
     }
+}
+
+/// The snapshot as JSON in which nothing is markup or moves a terminal's cursor, whatever takes it for something else than JSON.
+pub(super) fn json(snapshot: &Snapshot) -> String {
+    // Maps with keys that aren't text can't be written, and there are none.
+    let json = escaped(&serde_json::to_string(snapshot).unwrap_or_default());
+    // These stand in texts only.
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 #[cfg(test)]

@@ -51,6 +51,18 @@ impl Identity {
             memory_limit: memory::container_limit(),
         }
     }
+
+    /// Some valve of this name.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            environment: "test".to_owned(),
+            batch_records: 1_000,
+            started: UnixMillis(1_795_694_400_000),
+            memory_limit: 1 << 40,
+        }
+    }
 }
 
 /// What a snapshot is made from.

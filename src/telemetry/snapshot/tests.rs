@@ -32,15 +32,8 @@ impl Fixture {
         let clock = Arc::new(TestClock::new(START));
         let (status, troubles) = (Status::new(2, clock.clone()), Troubles::default());
         let lanes = [status.lane(0), status.lane(1)];
-        let identity = Identity {
-            name: "archive".to_owned(),
-            environment: "test".to_owned(),
-            batch_records: 1_000,
-            started: START,
-            memory_limit: 1 << 40,
-        };
         let observed = Observed {
-            identity,
+            identity: Identity::named("archive"),
             health: Health::new(status.clone(), troubles.clone()),
             status,
             troubles,
