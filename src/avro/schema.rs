@@ -17,6 +17,7 @@ use crate::types::SchemaId;
 mod reduced;
 #[cfg(test)]
 mod tests;
+pub(crate) mod weightless;
 
 /// The longest text of a schema, in bytes.
 pub const MAX_SCHEMA_BYTES: usize = 1 << 20;

@@ -1,5 +1,6 @@
 //! `valve deadletters`: what lies in the dead-letter topic.
 
+mod decoding;
 mod list;
 mod replay;
 mod sending;

@@ -2,27 +2,15 @@
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use apache_avro::reader::datum::GenericDatumReader;
-
+use super::decoding::decode;
 use super::{Failure, escaped, originals, plain, read, settings};
-use crate::avro::program::Program;
-use crate::avro::references;
-use crate::avro::schema::WriterSchema;
-use crate::avro::wire;
 use crate::cli::DeadlettersShowArgs;
 use crate::config::Config;
 use crate::dead_letter::envelope::Envelope;
 use crate::dead_letter::original::{Elsewhere, Unreadable};
 use crate::dead_letter::replayed::rfc3339;
-use crate::registry::confluent::Confluent;
-use crate::registry::{Answer, SchemaSource as _};
 use crate::source::topic::From;
-use crate::types::SchemaId;
-
-/// How long the registry may take.
-const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// No more of a value's bytes are shown.
 const MAX_BYTES: usize = 4096;
@@ -129,35 +117,6 @@ pub(crate) fn as_text(
         _ => {}
     }
     text
-}
-
-/// The value as JSON, by its schema.
-async fn decode(config: &Config, value: &[u8]) -> Result<String, String> {
-    let (id, datum) = wire::split(value).map_err(|error| error.to_string())?;
-    let schema = schema(config, id).await?;
-    // The walk bounds depth and lengths; the library that decodes trusts the datum.
-    let program = Program::compile(&schema, &config.timestamp).map_err(|error| error.to_string())?;
-    program.walk(datum).map_err(|error| error.to_string())?;
-    // Its reduced form: in the whole text, the library would evaluate fields' defaults for as long as they are nested.
-    let schema = schema.parsed().map_err(|error| error.to_string())?;
-    let reader = GenericDatumReader::builder(&schema).build().map_err(|error| error.to_string())?;
-    let decoded = reader.read_value(&mut &datum[..]).map_err(|error| error.to_string())?;
-    let json = serde_json::Value::try_from(decoded).map_err(|error| error.to_string())?;
-    serde_json::to_string_pretty(&json).map(|json| escaped(&json)).map_err(|error| error.to_string())
-}
-
-async fn schema(config: &Config, id: SchemaId) -> Result<WriterSchema, String> {
-    let registry = Confluent::new(&config.registry).map_err(|error| error.to_string())?;
-    let asked = tokio::time::timeout(REGISTRY_TIMEOUT, registry.schema(id)).await;
-    match asked.map_err(|_| "the schema registry doesn't answer".to_owned())? {
-        Ok(Answer::Found(raw)) => {
-            let schema = references::inline(&raw).and_then(|text| WriterSchema::new(id, &text));
-            schema.map_err(|error| format!("schema id {id}: {error}"))
-        }
-        Ok(Answer::Unknown) => Err(format!("the schema registry doesn't know schema id {id}")),
-        Ok(Answer::Unusable(why)) => Err(format!("schema id {id}: {why}")),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// As text where it is text, otherwise in hexadecimal digits; the beginning of it.
