@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::avro::codec::Codec;
 use crate::avro::timestamp::TimestampRules;
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
+use crate::sink::local::LONGEST_NAME;
 
 mod check;
 mod consul;
@@ -250,6 +251,18 @@ impl SinkConfig {
         match self {
             Self::S3(s3) => &s3.prefix,
             Self::Local { prefix, .. } => prefix,
+        }
+    }
+
+    /// The longest name of a topic, in bytes, of which it can have files with keys by `key` and of up to about `max_records`
+    /// rows; `None` when there is none.
+    pub(crate) fn longest_topic(&self, key: &KeyTemplate, max_records: u64) -> Option<usize> {
+        match self {
+            // The whole key was checked with the longest name that Kafka gives a topic.
+            Self::S3(_) => Some(usize::MAX),
+            Self::Local { prefix, .. } => {
+                key.longest_topic(prefix, LONGEST_NAME, max_records.saturating_mul(2))
+            }
         }
     }
 }

@@ -249,6 +249,18 @@ impl KeyTemplate {
         if length > MAX_KEY { Err(TemplateError::Length(length)) } else { Ok(()) }
     }
 
+    /// The longest name of a topic, in bytes, whose keys below `prefix` have no part of more than `longest` bytes, of files with at
+    /// most `rows` records; `None` when no name is short enough.
+    #[must_use]
+    pub fn longest_topic(&self, prefix: &str, longest: usize, rows: u64) -> Option<usize> {
+        let fits = |len: &usize| {
+            let topic = "t".repeat(*len);
+            let place = FilePlace { topic: &topic, hour: Hour(0), count: rows, uuid: Uuid::nil() };
+            self.key(prefix, &place).split('/').all(|part| part.len() <= longest)
+        };
+        (1..=LONGEST_TOPIC).rev().find(fits)
+    }
+
     /// Whether a file's hour (and not only its day) can be told from its key, as `granularity` needs it.
     ///
     /// # Errors

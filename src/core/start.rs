@@ -1,7 +1,7 @@
 //! Where a partition begins, decided from what the broker knows of it (PROTOCOL.md, "Where to start").
 
 use super::intent::{Coverage, Found, Intent, MAX_LOST_RANGES, Metadata, RULES};
-use crate::config::{OutOfRange, Start};
+use crate::config::{Config, OutOfRange, Start};
 use crate::types::Offset;
 
 /// What the broker says of one partition.
@@ -54,6 +54,31 @@ pub struct StartPolicy {
     pub start: Start,
     /// `out_of_range`
     pub out_of_range: OutOfRange,
+    /// The longest name of a topic, in bytes, of which the store can have files.
+    pub longest_topic: usize,
+}
+
+impl StartPolicy {
+    /// What the configuration says.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let longest_topic = config.sink.longest_topic(&config.layout.key, config.batch.max_records);
+        // A configuration without any isn't valid.
+        let longest_topic = longest_topic.unwrap_or(0);
+        Self { start: config.start, out_of_range: config.out_of_range, longest_topic }
+    }
+
+    /// Why no partition of `topic` may begin: its first batch would be promised, and could never be stored.
+    pub(super) fn refuses(&self, topic: &str) -> Option<String> {
+        (topic.len() > self.longest_topic).then(|| {
+            format!(
+                "the topic's name has {} bytes; with this layout.key, sink.path can have files of topics with names of \
+                 at most {}: shorten layout.key",
+                topic.len(),
+                self.longest_topic
+            )
+        })
+    }
 }
 
 /// What to do with a newly assigned partition.
@@ -280,7 +305,7 @@ mod tests {
     }
 
     fn policy(start: Start, out_of_range: OutOfRange) -> StartPolicy {
-        StartPolicy { start, out_of_range }
+        StartPolicy { start, out_of_range, longest_topic: usize::MAX }
     }
 
     fn begun(decision: Decision) -> (Metadata, bool, Option<(Offset, Offset)>) {

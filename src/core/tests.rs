@@ -57,7 +57,11 @@ fn settings() -> Settings {
     Settings {
         limits: Limits { batch, processing: None },
         layout,
-        start: StartPolicy { start: Start::Earliest, out_of_range: OutOfRange::Earliest },
+        start: StartPolicy {
+            start: Start::Earliest,
+            out_of_range: OutOfRange::Earliest,
+            longest_topic: "orders".len(),
+        },
         grace: GRACE,
         shutdown_deadline: DEADLINE,
         share: usize::MAX,

@@ -169,7 +169,7 @@ impl<'s> Lane<'s> {
         let settings = core::Settings {
             limits: Limits { batch: config.batch.clone(), processing },
             layout: shared.publisher.terms.layout.clone(),
-            start: StartPolicy { start: config.start, out_of_range: config.out_of_range },
+            start: StartPolicy::of(config),
             grace: config.rebalance_grace,
             shutdown_deadline: config.shutdown_deadline,
             share: report::share(config, compressor.memory()),

@@ -33,6 +33,9 @@ pub(crate) mod probe;
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
+/// The longest name that the file systems in use give a file or a folder, in bytes.
+pub(crate) const LONGEST_NAME: usize = 255;
+
 /// How much older than a new one a temporary file must be to count as left behind.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -51,10 +54,10 @@ impl LocalSink {
         Self { root }
     }
 
-    /// Whether `key` may lie here.
+    /// Where `key` would lie, if it may.
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn takes(&self, key: &str) -> bool {
-        self.target(key).is_ok()
+    pub(crate) fn place_of(&self, key: &str) -> Option<PathBuf> {
+        self.target(key).ok().map(|target| target.path)
     }
 
     /// Where `key` lies.

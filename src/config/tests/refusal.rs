@@ -335,6 +335,14 @@ fn given_options_of_another_sink_then_they_are_refused() {
 }
 
 #[test]
+fn given_a_key_that_makes_names_longer_than_directories_take_then_only_the_local_sink_refuses_it() {
+    let key = format!("'{}{{uuid}}/{{year}}{{month}}{{day}}{{hour}}'", "a".repeat(220));
+    assert!(load_lines(&[("layout.key", &key)]).is_ok());
+    let local = [("sink.type", "'local'"), ("sink.path", "'/srv'"), ("sink.bucket", "''")];
+    refused(&[local[0], local[1], local[2], ("layout.key", &key)], "layout.key", "more than 255 bytes");
+}
+
+#[test]
 fn given_a_kms_key_without_kms_then_it_is_refused() {
     refused(&[("sink.kms_key_id", "'k'")], "sink.kms_key_id", "aws:kms");
     refused(&[("sink.kms_key_id", "'k'"), ("sink.sse", "'AES256'")], "sink.kms_key_id", "aws:kms");

@@ -13,10 +13,11 @@ use super::error::{ConfigErrors, Problem};
 use super::value::{boolean, duration, integer, percent, size};
 use super::{
     BatchLimits, Config, ConsulConfig, DeadLetterLimits, GroupConfig, LayoutConfig, MetricsConfig,
-    OutOfRange, Start,
+    OutOfRange, SinkConfig, Start,
 };
 use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
+use crate::sink::local::LONGEST_NAME;
 use crate::telemetry::logging;
 
 mod kafka;
@@ -129,10 +130,10 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let sink = sink::sink(settings);
     let batch = batch(settings);
     let layout = layout(settings);
-    if let (Some(layout), Some(sink)) = (&layout, &sink)
-        && let Err(error) = layout.key.check_below(sink.prefix())
+    if let (Some(layout), Some(sink), Some(batch)) = (&layout, &sink, &batch)
+        && let Some(problem) = unstorable(&layout.key, sink, batch.max_records)
     {
-        settings.refuse("layout.key", error.to_string().into());
+        settings.refuse("layout.key", problem);
     }
     let start = settings.required("start", |text| {
         let known = [("earliest", Start::Earliest), ("latest", Start::Latest), ("stored", Start::Stored)];
@@ -277,6 +278,17 @@ fn layout(settings: &mut Checker) -> Option<LayoutConfig> {
     });
     let key = settings.required("layout.key", |text| key_template(text, granularity));
     Some(LayoutConfig { key: key?, granularity: granularity? })
+}
+
+/// Why files with keys by `key` couldn't be stored in `sink`.
+fn unstorable(key: &KeyTemplate, sink: &SinkConfig, max_records: u64) -> Option<Problem> {
+    if let Err(error) = key.check_below(sink.prefix()) {
+        return Some(error.to_string().into());
+    }
+    let sentence = format!(
+        "with the prefix, it makes names of more than {LONGEST_NAME} bytes for files or folders; directories take none"
+    );
+    sink.longest_topic(key, max_records).is_none().then(|| sentence.into())
 }
 
 /// `layout.key`, for files of this granularity if that is known.

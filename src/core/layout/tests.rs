@@ -87,6 +87,19 @@ fn given_a_prefix_that_leads_elsewhere_or_keys_longer_than_s3_takes_then_it_is_r
 }
 
 #[test]
+fn given_a_longest_name_of_files_and_folders_then_topics_names_must_leave_room_for_the_rest() {
+    fn longest(text: &str, prefix: &str) -> Option<usize> {
+        text.parse::<KeyTemplate>().unwrap().longest_topic(prefix, 255, 2_000_000)
+    }
+    // The file's name has 59 bytes beside the topic's.
+    assert_eq!(longest(DEFAULT_KEY, "tank"), Some(196));
+    assert_eq!(longest("{topic}/{uuid}", ""), Some(249));
+    assert_eq!(longest("{topic}{topic}/{uuid}", ""), Some(127));
+    assert_eq!(longest("{topic}/{uuid}", &"p".repeat(256)), None);
+    assert_eq!(longest(&format!("{}{{uuid}}", "a".repeat(220)), ""), None);
+}
+
+#[test]
 fn given_braces_that_mean_nothing_then_it_is_refused() {
     assert_eq!("{uid}".parse::<KeyTemplate>(), Err(TemplateError::UnknownName("uid".into())));
     assert_eq!("a}".parse::<KeyTemplate>(), Err(TemplateError::Brace));

@@ -64,7 +64,8 @@ impl Partition {
             return;
         }
         self.log_ends(facts.high);
-        match decide(self.name.partition, facts, step.policy) {
+        let refused = step.policy.refuses(&self.name.topic).map(Decision::Hold);
+        match refused.unwrap_or_else(|| decide(self.name.partition, facts, step.policy)) {
             Decision::Hold(reason) => {
                 if let Some((offset, _)) = &facts.committed {
                     self.committed.first = *offset;

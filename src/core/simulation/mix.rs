@@ -163,7 +163,7 @@ impl Mix {
         let settings = Settings {
             limits: Limits { batch, processing },
             layout,
-            start: StartPolicy { start, out_of_range },
+            start: StartPolicy { start, out_of_range, longest_topic: usize::MAX },
             grace: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(20),
             // What some batches of a few records come to: then partitions take turns.

@@ -31,6 +31,18 @@ fn given_own_metadata_within_range_then_it_is_consumed_without_a_commit() {
 }
 
 #[test]
+fn given_a_topic_whose_name_leaves_no_room_for_its_files_then_it_is_held_before_anything_is_promised() {
+    let mut rig = Rig::new();
+    let long = TopicPartition::new("orders2", 0);
+    let ticket = rig.assign(&long);
+    let actions = rig.resolve(&long, ticket, log(5, 100));
+    assert!(is_held(&actions) && commit(&actions).is_none(), "{actions:?}");
+    let Some(Action::Hold(_, Some(reason))) = actions.last() else { panic!("{actions:?}") };
+    assert!(reason.contains("7 bytes") && reason.contains("at most 6: shorten layout.key"), "{reason}");
+    assert!(!rig.lane.takes(&long));
+}
+
+#[test]
 fn given_a_partition_that_is_held_from_the_start_then_its_committed_offset_is_shown_and_it_takes_nothing() {
     let mut rig = Rig::new();
     let ticket = rig.assign(&p(0));
