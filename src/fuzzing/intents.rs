@@ -61,7 +61,8 @@ fn begin(text: &str, partition: i32, first: Offset, choice: u8) {
         partitions_at_start: None,
     };
     for out_of_range in [OutOfRange::Fail, OutOfRange::Earliest, OutOfRange::Latest] {
-        match decide(partition, &facts, StartPolicy { start: Start::Stored, out_of_range }) {
+        let policy = StartPolicy { start: Start::Stored, out_of_range, longest_topic: usize::MAX };
+        match decide(partition, &facts, policy) {
             Decision::Hold(why) => assert_sentence(&why),
             Decision::Begin { metadata, .. } => assert_eq!(metadata.partition, partition),
         }

@@ -1,12 +1,12 @@
 //! Keys of files: made of a template, a prefix and a topic's name.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use uuid::Uuid;
 
 use crate::config::fuzzed::{key_template, prefix};
 use crate::core::layout::{FilePlace, Granularity, Hour, KeyTemplate};
-use crate::sink::local::LocalSink;
+use crate::sink::local::{LONGEST_NAME, LocalSink};
 
 /// Hours of the years that may be set, whatever `number` is.
 pub(super) fn legal_years(number: i64) -> Hour {
@@ -14,9 +14,13 @@ pub(super) fn legal_years(number: i64) -> Hour {
     Hour(first + number.rem_euclid(24 * 365 * 9_998))
 }
 
-/// Template, prefix and topic by line; the settings decide what of them is taken, Kafka which topics there are.
+/// Template, prefix and topic by line; the settings decide what of them is taken, Kafka which topics there are. The whole is a key
+/// as well, such as a letter, a header or a listing may name.
 pub(super) fn key(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
+    if LocalSink::new(PathBuf::from("/data")).place_of(&text).is_some() {
+        assert_lies_below(Path::new("/data"), &text);
+    }
     let mut lines = text.splitn(4, '\n');
     let mut line = || lines.next().unwrap_or_default();
     let (template, prefix_text, topic, number) = (line(), line(), line(), line());
@@ -33,6 +37,9 @@ pub(super) fn key(data: &[u8]) {
     let place = FilePlace { topic, hour, count: u64::MAX, uuid: Uuid::from_u128(u128::MAX) };
     let made = key.key(&prefix, &place);
     assert_stays_below(&prefix, &made);
+    let longest = key.longest_topic(&prefix, LONGEST_NAME, u64::MAX).unwrap_or(0);
+    let has_names = made.split('/').all(|part| part.len() <= LONGEST_NAME);
+    assert_eq!(topic.len() <= longest, has_names, "{made:?} of topics with names of up to {longest} bytes");
     let beginnings = [
         key.hour_prefix(&prefix, topic, hour),
         key.topic_prefix(&prefix, topic),
@@ -52,5 +59,20 @@ pub(super) fn assert_stays_below(prefix: &str, key: &str) {
     assert!(key.split('/').all(|part| !matches!(part, "" | "." | "..")), "{key:?} leaves its place");
     assert!(!key.chars().any(char::is_control), "{key:?} has a control character");
     assert!(key.len() <= 1_024, "{} bytes are more than S3 takes", key.len());
-    assert!(LocalSink::new(PathBuf::from("/data")).takes(key), "the local sink refuses {key:?}");
+    assert_lies_below(Path::new("/data"), key);
+}
+
+/// In a directory, a key's path has its parts behind those of `root`, and no other.
+fn assert_lies_below(root: &Path, key: &str) {
+    let place = LocalSink::new(PathBuf::from(root)).place_of(key);
+    let place = place.unwrap_or_else(|| panic!("the local sink refuses {key:?}"));
+    let below = place.strip_prefix(root).expect("it lies below the root");
+    let parts: Option<Vec<_>> = below
+        .components()
+        .map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(parts.map(|parts| parts.join("/")).as_deref(), Some(key), "{}", place.display());
 }

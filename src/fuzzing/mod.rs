@@ -2,7 +2,7 @@
 //!
 //! Each target takes any bytes at all, gives them to the code that meets such bytes in production, and asserts what must be
 //! true of the outcome. fuzz/ calls them with inputs that it finds by coverage; an ordinary test calls them with the inputs
-//! that were kept of that (`fuzz/corpus`). None does I/O or has a state that outlives the call.
+//! that were kept of that (`fuzz/corpus`). None writes anything or has a state that outlives the call.
 
 mod config;
 mod datums;
@@ -10,6 +10,7 @@ mod header;
 mod intents;
 mod keys;
 mod letters;
+mod page;
 mod registry;
 mod schemas;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("key", keys::key),
     ("letter", letters::letter),
     ("original", letters::original),
+    ("page", page::page),
     ("registry", registry::registry),
     ("schema", schemas::schema),
     ("telemetry", telemetry::telemetry),

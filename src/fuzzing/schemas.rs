@@ -3,11 +3,11 @@
 use super::datums::{judge, rules};
 use super::{assert_sentence, split_at_byte};
 use crate::avro::program::Program;
-use crate::avro::schema::{MAX_SCHEMA_BYTES, WriterSchema};
+use crate::avro::schema::{MAX_SCHEMA_BYTES, WriterSchema, weightless};
 use crate::types::SchemaId;
 
-/// Beyond this many bytes of schema the judge isn't asked: records without fields make values of exponential size.
-const MAX_JUDGED: usize = 500;
+/// Where there may be more values that take no byte, the judge isn't asked: it makes each of them.
+const MAX_WEIGHTLESS: u64 = 200_000;
 
 /// A schema's text up to the first zero byte; the rest is a datum.
 pub(super) fn schema(data: &[u8]) {
@@ -28,9 +28,9 @@ pub(super) fn compile_and_walk(text: &str, datum: &[u8]) {
     };
     let walked = program.walk(datum);
     // Of a fixed, the judge takes the whole size before it reads.
-    let judged = text.len() <= MAX_JUDGED && (walked.is_ok() || !text.contains("fixed"));
-    if judged {
-        let parsed = schema.parsed().expect("it was parsed before");
+    let parsed = schema.parsed().expect("it was parsed before");
+    let bounded = weightless::values(&parsed, datum.len()) <= MAX_WEIGHTLESS;
+    if bounded && (walked.is_ok() || !text.contains("fixed")) {
         judge(&program, &parsed, datum, &walked);
     }
 }

@@ -20,7 +20,7 @@ type Seeds = Vec<Vec<u8>>;
 #[test]
 #[ignore = "writes fuzz/corpus"]
 fn write_the_seeds() {
-    let kinds: [(&str, Seeds); 11] = [
+    let kinds: [(&str, Seeds); 12] = [
         ("config", config()),
         ("datum", datum()),
         ("header", header()),
@@ -28,6 +28,7 @@ fn write_the_seeds() {
         ("key", key()),
         ("letter", letter()),
         ("original", original()),
+        ("page", page()),
         ("registry", registry()),
         ("schema", schema()),
         ("telemetry", telemetry()),
@@ -113,7 +114,8 @@ fn schema() -> Seeds {
         r#"{"type":"record","name":"A","fields":[{"name":"a","type":{"type":"record","name":"B","fields":[{"name":"c","type":{"type":"record","name":"C","fields":[]},"default":{}},{"name":"d","type":"C"}]}},{"name":"b","type":"B","default":{}}],"aliases":["x","y.z"],"doc":"\u0000\u001b"}"#.to_owned(),
         r#"[{"type":"record","name":"A","namespace":"n","fields":[]},{"type":"error","name":"B","namespace":"","fields":[{"name":"a","type":"n.A"}]}]"#.to_owned(),
     ];
-    small.chain(bombs.into_iter().map(String::into_bytes)).collect()
+    let pairs = crate::avro::schema::weightless::tests::doubled(30);
+    small.chain(bombs.into_iter().chain([pairs]).map(String::into_bytes)).collect()
 }
 
 fn metadata(intent: Option<Intent>) -> Metadata {
@@ -196,6 +198,9 @@ fn key() -> Seeds {
         ".{year}{month}{day}{hour}{uuid}./..{topic}\na/b/c\n.\n123456",
         "{uuid}/{count}/{hour}/{day}/{month}/{year}\nprefix\na\n0",
         "{uid}\n/\n\n",
+        "a/../../etc/passwd",
+        "/etc/passwd",
+        "a/./b//c/.x.tmp",
         "{topic}{topic}{topic}{topic}{topic}{topic}/{year}{month}{day}{hour}{uuid}\np\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n1",
     ])
 }
@@ -264,6 +269,17 @@ fn registry() -> Seeds {
         "2{\"schema\":\"\",\"references\":[{\"name\":\"../x\",\"subject\":\"a/../b\",\"version\":-1}]}",
     ]));
     seeds
+}
+
+fn page() -> Seeds {
+    texts([
+        "archive\0orders\0it doesn't answer",
+        "a\0<script>alert(1)</script>\0</script><img src=x onerror=alert(1)>&amp;",
+        "\"}],\"\0__proto__\0\\u0000\\",
+        "\u{9b}31m\0\u{1b}]0;title\u{7}\0a\r\nready\n",
+        "\u{2028}\0\u{feff}\u{202e}\0\u{85}\u{7f}",
+        "\0\0",
+    ])
 }
 
 fn telemetry() -> Seeds {
