@@ -68,7 +68,7 @@ pub(super) struct Fetching {
     pub(super) to_stop: Vec<TopicPartition>,
     /// What the core wants paused, whether it has begun or not.
     paused: BTreeSet<TopicPartition>,
-    /// Something was stopped since the client was polled.
+    /// Something was stopped since all that the client had to say was heard.
     pub(super) stopped: bool,
     /// When the client, which refused something, is asked again.
     retry_at: Duration,
@@ -166,7 +166,7 @@ impl Lane<'_> {
         self.fetching.retry_at = self.shared.clock.monotonic() + RETRY;
     }
 
-    /// A revocation, as the first poll after something was stopped brings it, was perhaps there already by then, and has been
+    /// A revocation that is heard before all is that the client had to say when something was stopped, was perhaps there already by then, and has been
     /// answered by the stop: the partitions may belong to somebody else.
     pub(super) fn is_revoked_already(&self) -> bool {
         self.fetching.stopped

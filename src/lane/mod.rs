@@ -238,10 +238,13 @@ impl<'s> Lane<'s> {
 
     fn turn(&mut self) -> Result<(), String> {
         self.status.polled();
-        for event in self.source.poll() {
+        let (events, all) = self.source.poll();
+        for event in events {
             self.source_event(event)?;
         }
-        self.fetching.stopped = false;
+        if all {
+            self.fetching.stopped = false;
+        }
         // It stays so until what was lost is given up.
         if self.source.assignment_lost() {
             self.lost.store(true, Ordering::Relaxed);
@@ -291,7 +294,10 @@ impl<'s> Lane<'s> {
     fn source_event(&mut self, event: SourceEvent) -> Result<(), String> {
         match event {
             SourceEvent::Assigned(partitions) => {
-                tracing::info!(partitions = names(&partitions), "assigned");
+                // Of a cooperative rebalance that brings nothing new.
+                if !partitions.is_empty() {
+                    tracing::info!(partitions = names(&partitions), "assigned");
+                }
                 self.regrouped("assigned");
                 self.source.acknowledge().map_err(|error| error.to_string())?;
                 self.outside = false;

@@ -16,6 +16,7 @@ use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 use super::SourceError;
 use super::client::{configure, sign_in};
 use super::context::GroupContext;
+use super::news::hear_out;
 use super::raw;
 use super::raw::take::{Record, RecordQueue};
 use crate::config::{Assignment, Config, GroupProtocol, Isolation};
@@ -36,9 +37,6 @@ const CLIENT: usize = 1 << 20;
 /// What the client takes for a record batch of a megabyte, which brokers allow, whatever the queue's length, in bytes: with
 /// each record it keeps some 500 bytes.
 const ONE_BATCH: usize = 3 << 20;
-
-/// What a client has to say is heard so often at a time: with its property `debug` it may never be silent.
-const MOST_NEWS: usize = 1_000;
 
 /// In milliseconds.
 const HOUR: u128 = 3_600_000;
@@ -73,6 +71,13 @@ impl Source {
         (queue_kib(config) * 1024 * 4).max(ONE_BATCH) + CLIENT
     }
 
+    /// The same where values of up to `longest` bytes come: the client has one of them in its queue while it receives the next.
+    /// However long they are, half of the budget is left for batches.
+    pub(crate) fn fetch_reserve_with(config: &Config, longest: usize) -> usize {
+        let most = config.memory_budget / 2 / config.lanes.max(1);
+        Self::fetch_reserve(config).max((longest * 2 + CLIENT).min(most))
+    }
+
     /// Joins the group, or tells it of other topics than before.
     ///
     /// # Errors
@@ -87,14 +92,11 @@ impl Source {
         self.consumer.unsubscribe();
     }
 
-    /// Serves the client, and returns what happened since the last call. Keeps the membership alive.
-    pub(crate) fn poll(&self) -> Vec<SourceEvent> {
+    /// Serves the client, and returns what happened since the last call, and whether that is all. Keeps the membership alive.
+    pub(crate) fn poll(&self) -> (Vec<SourceEvent>, bool) {
         let context = self.consumer.context();
-        for _ in 0..MOST_NEWS {
-            let before = context.heard();
-            let polled = self.consumer.poll(Duration::ZERO);
-            // What was called back with is not returned, but it is counted.
-            let Some(polled) = polled else { if context.heard() == before { break } else { continue } };
+        let all = hear_out(context.heard(), || {
+            let Some(polled) = self.consumer.poll(Duration::ZERO) else { return false };
             match polled {
                 // Records come through the lane's own queue.
                 Ok(stray) => context.push(SourceEvent::Fatal(format!(
@@ -108,8 +110,9 @@ impl Source {
                 // The context was told the same, with the client's words for it.
                 Err(error) => tracing::trace!(%error, "returned by the client"),
             }
-        }
-        self.consumer.context().drain()
+            true
+        });
+        (context.drain(), all)
     }
 
     /// Appends up to `most` records (or errors about partitions) to `records`, waiting up to `wait` for the first.

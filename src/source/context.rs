@@ -1,7 +1,7 @@
 //! What librdkafka calls back with, turned into [`SourceEvent`]s for the lane to take at its own pace.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
 use rdkafka::types::RDKafkaRespErr;
 
+use super::news::Heard;
 use crate::core::CommitAnswer;
 use crate::types::TopicPartition;
 
@@ -35,7 +36,7 @@ pub(crate) enum SourceEvent {
 #[derive(Debug, Default)]
 pub(crate) struct GroupContext {
     events: Mutex<Vec<SourceEvent>>,
-    heard: AtomicUsize,
+    heard: Heard,
     /// From now on nobody takes events any more: revocations are answered at once, or closing would wait for ever.
     closing: AtomicBool,
 }
@@ -45,9 +46,9 @@ impl GroupContext {
         std::mem::take(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How often the client has called back, with events or with something for the log.
-    pub(super) fn heard(&self) -> usize {
-        self.heard.load(Ordering::Relaxed)
+    /// Whatever the client has called back with.
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     pub(super) fn close(&self) {
@@ -55,7 +56,7 @@ impl GroupContext {
     }
 
     pub(super) fn push(&self, event: SourceEvent) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
+        self.heard.count();
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
@@ -64,11 +65,16 @@ impl ClientContext for GroupContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.heard.count();
         super::client::token()
     }
 
+    fn stats_raw(&self, _: &[u8]) {
+        self.heard.count();
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
+        self.heard.count();
         super::client::log(level, facility, message);
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod configs;
 pub(crate) mod consumer;
 mod context;
 pub(crate) mod embedded;
+pub(crate) mod news;
 pub(crate) mod offsets;
 pub(crate) mod outsider;
 pub(crate) mod range;

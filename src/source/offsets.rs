@@ -17,6 +17,7 @@ use logs::log_offsets;
 
 use super::SourceError;
 use super::client::{client_config, sign_in};
+use super::news::{Heard, hear_out};
 use super::raw::describe::topic_ids;
 use crate::config::{Config, Isolation};
 use crate::core::intent::{Found, Metadata};
@@ -35,9 +36,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many partitions one question is about: for each of a list, the client goes through all of that list.
 const ASK_AT_ONCE: usize = 100;
-
-/// So much is taken in at once of what a client has to say.
-const MOST_NEWS: usize = 1_000;
 
 /// What is known of a partition, or a sentence on what isn't.
 pub(crate) type PartitionFacts = (TopicPartition, Result<Facts, String>);
@@ -273,13 +271,9 @@ impl Offsets {
     }
 }
 
-/// Takes in what a client has to say: it only says it when asked. Not for one that fetches records.
-fn listen(client: &BaseConsumer<QuietContext>) {
-    for _ in 0..MOST_NEWS {
-        if client.poll(Duration::ZERO).is_none() {
-            break;
-        }
-    }
+/// Takes in what a client has to say. Not for one whose records don't come through a queue of their own.
+pub(super) fn listen(client: &BaseConsumer<QuietContext>) {
+    hear_out(&client.context().heard, || client.poll(Duration::ZERO).is_some());
 }
 
 /// What went wrong, with what is in the way of the client's connections: the client's errors don't say it. Not for one that
@@ -316,6 +310,7 @@ impl std::fmt::Debug for Offsets {
 /// Logs, and leaves errors to the calls that they concern; the last one says why nothing is reached.
 #[derive(Debug, Default)]
 pub(super) struct QuietContext {
+    heard: Heard,
     last_error: Mutex<Option<String>>,
 }
 
@@ -334,10 +329,16 @@ impl ClientContext for QuietContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.heard.count();
         super::client::token()
     }
 
+    fn stats_raw(&self, _: &[u8]) {
+        self.heard.count();
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.count();
         super::client::log(level, facility, message);
         // Why a broker can't be reached stands nowhere else. The name of a thread comes first.
         if facility == "FAIL" {

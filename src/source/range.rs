@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 use super::SourceError;
 use super::client::sign_in;
 use super::consumer::{Source, consumer_config, isolation};
-use super::offsets::QuietContext;
+use super::offsets::{QuietContext, listen};
 use super::raw::take::{Record, RecordQueue};
 use crate::config::Config;
 use crate::types::{Offset, TopicPartition};
@@ -74,11 +74,7 @@ impl RangeReader {
 
     /// Appends up to `most` records (or errors) to `records`, waiting up to `wait` for the first.
     pub(crate) fn take<'s>(&'s self, records: &mut Vec<Record<'s>>, most: usize, wait: Duration) {
-        while let Some(event) = self.consumer.poll(Duration::ZERO) {
-            if let Err(error) = event {
-                tracing::debug!(%error, "reading a range");
-            }
-        }
+        listen(&self.consumer);
         self.queue.take(records, most, wait);
     }
 

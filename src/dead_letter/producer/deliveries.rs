@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::source::client::{log, token};
+use crate::source::news::{Heard, hear_out};
 
 /// How often acknowledgements are looked for while letters are on their way.
 const BUSY: Duration = Duration::from_millis(5);
@@ -108,12 +109,11 @@ impl fmt::Debug for Deliveries {
 async fn keep_polling(producer: Arc<BaseProducer<LastError>>, sent: Arc<Notify>) {
     while Arc::strong_count(&producer) > 1 {
         // Each poll brings one event, which may be thousands of acknowledgements.
-        let mut before = None;
-        while before != Some(producer.in_flight_count()) {
-            before = Some(producer.in_flight_count());
+        let all = hear_out(&producer.context().0.heard, || {
             producer.poll(Duration::ZERO);
-        }
-        if before > Some(0) {
+            false
+        });
+        if !all || producer.in_flight_count() > 0 {
             tokio::time::sleep(BUSY).await;
         } else {
             // What was sent before this is waited for is noticed by it.
@@ -125,15 +125,21 @@ async fn keep_polling(producer: Arc<BaseProducer<LastError>>, sent: Arc<Notify>)
 
 /// The last error of a connection: why a letter has timed out. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LastError(Arc<Mutex<Option<String>>>);
+pub(super) struct LastError(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    heard: Heard,
+    last_error: Mutex<Option<String>>,
+}
 
 impl LastError {
     pub(super) fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set(&self, reason: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 }
 
@@ -141,15 +147,22 @@ impl ClientContext for LastError {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.0.heard.count();
         token()
     }
 
+    fn stats_raw(&self, _: &[u8]) {
+        self.0.heard.count();
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.heard.count();
         log(level, facility, message);
     }
 
     /// Remembers it; whoever waits for a letter reports it.
     fn error(&self, error: KafkaError, reason: &str) {
+        self.0.heard.count();
         tracing::debug!(%error, reason, "the dead-letter producer");
         self.set(Some(reason.to_owned()));
     }
@@ -159,6 +172,7 @@ impl ProducerContext for LastError {
     type DeliveryOpaque = Box<Answer>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, answer: Self::DeliveryOpaque) {
+        self.0.heard.count();
         let result = result.as_ref().map(drop).map_err(|(error, _)| error.clone());
         // Nobody waits any more for a letter of a partition that was given up.
         drop(answer.send(result));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::{ASK_AT_ONCE, QuietContext, TIMEOUT};
@@ -15,19 +15,45 @@ const LOOK: Duration = Duration::from_secs(3);
 
 /// The beginning or end (as far as the client may read it) of each partition's log. A partition of which it can't be had is
 /// left out.
+///
+/// # Errors
+/// When it can be had of none.
 pub(super) fn log_offsets(
     client: &BaseConsumer<QuietContext>,
     partitions: &[TopicPartition],
     which: ClientOffset,
 ) -> KafkaResult<HashMap<TopicPartition, Offset>> {
-    let mut offsets = HashMap::new();
+    let (mut offsets, mut refused) = (HashMap::new(), None);
     for asked in partitions.chunks(ASK_AT_ONCE) {
-        let found = ask(client, asked, which).inspect_err(|_| look_again(client, asked))?;
-        let missing: Vec<_> = asked.iter().filter(|&one| !found.contains_key(one)).cloned().collect();
-        look_again(client, &missing);
-        offsets.extend(found);
+        match ask(client, asked, which) {
+            Ok(found) => {
+                let missing: Vec<_> = asked.iter().filter(|&one| !found.contains_key(one)).cloned().collect();
+                look_again(client, &missing);
+                offsets.extend(found);
+            }
+            // It may be about these only: none of them has a leader.
+            Err(error) => {
+                look_again(client, asked);
+                let reached_nobody = is_silence(&error);
+                refused = Some(error);
+                // Others would wait as long for nothing.
+                if reached_nobody {
+                    break;
+                }
+            }
+        }
     }
-    Ok(offsets)
+    match refused {
+        Some(error) if offsets.is_empty() => Err(error),
+        _ => Ok(offsets),
+    }
+}
+
+/// Whether no broker has answered.
+fn is_silence(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let silence = [Code::OperationTimedOut, Code::AllBrokersDown, Code::BrokerTransportFailure];
+    error.rdkafka_error_code().is_some_and(|code| silence.contains(&code))
 }
 
 fn ask(
@@ -66,6 +92,7 @@ fn look_again(client: &BaseConsumer<QuietContext>, partitions: &[TopicPartition]
 #[cfg(test)]
 mod tests {
     use rdkafka::ClientConfig;
+    use rdkafka::client::ClientContext;
     use rdkafka::mocking::MockCluster;
 
     use super::*;
@@ -73,16 +100,18 @@ mod tests {
     /// Questions, a tenth of a second apart: much less than five minutes.
     const SOON: usize = 100;
 
+    fn client(cluster: &MockCluster<'_, impl ClientContext>) -> BaseConsumer<QuietContext> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "archive");
+        config.create_with_context(QuietContext::default()).expect("a client")
+    }
+
     #[test]
     fn given_a_partition_without_a_leader_when_it_has_one_again_then_its_logs_end_is_known_soon() {
         let cluster = MockCluster::new(1).expect("a mock broker");
         cluster.create_topic("orders", 2, 1).expect("a topic");
         cluster.partition_leader("orders", 1, None).expect("no leader");
-        let client: BaseConsumer<QuietContext> = ClientConfig::new()
-            .set("bootstrap.servers", cluster.bootstrap_servers())
-            .set("group.id", "archive")
-            .create_with_context(QuietContext::default())
-            .expect("a client");
+        let client = client(&cluster);
         let [with, without] = [0, 1].map(|index| TopicPartition::new("orders", index));
         let both = [with.clone(), without.clone()];
         let ends = || log_offsets(&client, &both, ClientOffset::End).expect("ends");
@@ -96,5 +125,20 @@ mod tests {
             ends().contains_key(&without)
         });
         assert!(known, "the client has learnt of the leader");
+    }
+
+    #[test]
+    fn given_more_partitions_than_one_question_is_about_when_those_of_the_last_have_no_leader_then_the_others_are_known()
+     {
+        let cluster = MockCluster::new(1).expect("a mock broker");
+        cluster.create_topic("orders", 100, 1).expect("a topic");
+        cluster.create_topic("payments", 1, 1).expect("a topic");
+        cluster.partition_leader("payments", 0, None).expect("no leader");
+        let client = client(&cluster);
+        let mut all: Vec<_> = (0..100).map(|index| TopicPartition::new("orders", index)).collect();
+        all.push(TopicPartition::new("payments", 0));
+        let ends = log_offsets(&client, &all, ClientOffset::End).expect("those of orders");
+        assert!(all.iter().take(100).all(|partition| ends.contains_key(partition)));
+        assert_eq!(ends.len(), 100);
     }
 }

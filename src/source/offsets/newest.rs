@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset as ClientOffset;
 
-use super::{Offsets, log_offsets};
+use super::{Offsets, listen, log_offsets};
 use crate::config::Config;
 use crate::source::client::reason;
 use crate::source::range::{Reader, outside_the_group};
@@ -95,7 +95,7 @@ fn fetch(config: &Config, logs: &Logs, fetched: &mut BTreeMap<String, Fetched>) 
         fetched.insert(partition.topic.to_string(), Fetched::Failed(late));
     }
     for _ in 0..LOOKS {
-        while consumer.poll(Duration::ZERO).is_some() {}
+        listen(&consumer);
         let mut records = Vec::new();
         queue.take(&mut records, MOST, WAIT);
         for record in &records {
