@@ -258,10 +258,11 @@ impl Lane {
         self.advance_all(now, actions);
     }
 
-    /// The log's end can lie behind the last record: those offsets are covered by a batch too.
+    /// The log's end can lie behind the last record: those offsets are covered by a batch too. Where nothing is fetched, what was
+    /// delivered before that was stopped is dropped: the position of then is of records that come again.
     fn position(&mut self, partition: &TopicPartition, position: Offset, now: Now) {
-        let behind = self.partitions.get(partition).is_some_and(|state| state.durable().1 < position);
-        if behind
+        let news = |state: &Partition| state.is_fetched() && state.durable().1 < position;
+        if self.partitions.get(partition).is_some_and(news)
             && self.open(partition, now).is_some()
             && let Some(state) = self.partitions.get_mut(partition)
         {

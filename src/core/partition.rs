@@ -177,6 +177,11 @@ impl Partition {
         self.standing == Standing::Filling && !self.parting && has_room
     }
 
+    /// Whether it was handed to the client for fetching.
+    pub(super) fn is_fetched(&self) -> bool {
+        self.consuming
+    }
+
     /// Records that are in the log and weren't taken, as far as is known.
     pub(super) fn backlog(&self) -> u64 {
         self.log_end.map_or(0, |end| self.read.distance_to(end))

@@ -36,11 +36,14 @@ impl Lane<'_> {
             self.trouble.clear();
         }
         for (partition, position) in self.source.positions() {
-            if self.fetching.is_stale(&partition) || self.core.is_read_to(&partition, position) {
+            if self.core.is_read_to(&partition, position) {
                 continue;
             }
+            // This may be what has it stopped, and with that what was put aside of it dropped: only now is it known whether all
+            // before its position was placed.
             self.tell_log_end(&partition);
-            if self.held.get(&partition).is_none_or(|held| held.stash.is_empty()) {
+            let placed = self.held.get(&partition).is_none_or(|held| held.stash.is_empty());
+            if placed && !self.fetching.is_stale(&partition) {
                 self.handle(Event::Position { partition, position });
             }
         }

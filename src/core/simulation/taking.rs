@@ -195,10 +195,13 @@ impl World {
             let (topic_id, low, high) = (log.topic_id, log.low, log.high());
             let process = &self.processes[me];
             let Some(held) = process.held.get(&partition) else { continue };
-            let reads = held.topic_id == topic_id
-                && (low..=high).contains(&held.position)
-                && !held.paused
-                && !held.failed;
+            if held.failed {
+                // What was delivered before it was stopped is dropped, but for the client it was delivered.
+                let position = Offset(high);
+                self.event(me, Event::Position { partition: self.names[partition].clone(), position });
+                continue;
+            }
+            let reads = held.topic_id == topic_id && (low..=high).contains(&held.position) && !held.paused;
             if !reads
                 || held.waiting.is_some()
                 || held.unknown.is_some() && log.at(held.position).is_some()

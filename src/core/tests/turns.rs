@@ -56,6 +56,19 @@ fn given_room_for_one_batch_then_the_others_are_not_fetched_until_it_is_full() {
 }
 
 #[test]
+fn given_a_partition_that_is_stopped_when_its_position_is_told_then_what_was_dropped_of_it_is_read_again() {
+    let mut rig = lagging(150, &[p(0), p(1)]);
+    rig.take_run(&p(0), run(2, 0));
+    assert!(!may_take(&mut rig, &p(1)));
+    // Four records of it were delivered, and are dropped with this.
+    assert_eq!(rig.event(Event::LogEnd { partition: p(1), end: Offset(1_000) }), [Action::Stop(p(1))]);
+    // By now it could go on.
+    sealed(&rig.take_run(&p(0), run(8, 2))).expect("it is full");
+    assert_eq!(rig.event(Event::Position { partition: p(1), position: Offset(4) }), []);
+    assert_eq!(rig.pass(Duration::from_millis(100)), [Action::Consume(p(1), Offset(0))]);
+}
+
+#[test]
 fn given_a_partition_that_is_read_to_its_end_then_it_never_waits() {
     let mut rig = lagging(150, &[p(0), p(1)]);
     log_ends(&mut rig, &p(1), 3);
