@@ -55,6 +55,11 @@ impl<'s> Lane<'s> {
             if held.stash.is_empty() {
                 self.place(&partition, &mut run);
             }
+            if self.fetching.is_stale(&partition) {
+                // Stopped meanwhile: it comes again.
+                run.for_each(drop);
+                continue;
+            }
             match self.held.get_mut(&partition) {
                 Some(held) => {
                     held.stash.extend(run);
@@ -140,6 +145,10 @@ impl<'s> Lane<'s> {
             let mut stash = std::mem::take(&mut held.stash);
             let mut records = std::iter::from_fn(|| stash.pop_front());
             self.place(&partition, &mut records);
+            if self.fetching.is_stale(&partition) {
+                // Stopped meanwhile: it comes again.
+                stash.clear();
+            }
             if let Some(held) = self.held.get_mut(&partition) {
                 // What couldn't be placed was put back by now; the rest stands behind it.
                 held.stash.append(&mut stash);

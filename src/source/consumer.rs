@@ -71,13 +71,6 @@ impl Source {
         (queue_kib(config) * 1024 * 4).max(ONE_BATCH) + CLIENT
     }
 
-    /// The same where values of up to `longest` bytes come: the client has one of them in its queue while it receives the next.
-    /// However long they are, half of the budget is left for batches.
-    pub(crate) fn fetch_reserve_with(config: &Config, longest: usize) -> usize {
-        let most = config.memory_budget / 2 / config.lanes.max(1);
-        Self::fetch_reserve(config).max((longest * 2 + CLIENT).min(most))
-    }
-
     /// Joins the group, or tells it of other topics than before.
     ///
     /// # Errors
