@@ -3,7 +3,7 @@
 
 use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::core::intent::Layout;
-use crate::core::layout::KeyTemplate;
+use crate::core::layout::{KeyTemplate, check_prefix};
 
 /// What a record's fate and a file's place depend on.
 #[derive(Debug)]
@@ -14,7 +14,8 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// The terms that `layout` says.
+    /// The terms that `layout` says. How long keys may be is the settings' and the sink's business: a promise is kept if its own
+    /// topic's keys can be stored.
     ///
     /// # Errors
     /// A sentence, when it says what no valve's settings could: it was read from a broker.
@@ -24,7 +25,7 @@ impl Terms {
         let timestamp = TimestampRules::new(candidates, layout.years)?;
         let key: KeyTemplate = layout.key.parse().map_err(|error| format!("layout.key: {error}"))?;
         key.check(layout.granularity).map_err(|error| format!("layout.key: {error}"))?;
-        key.check_below(&layout.prefix).map_err(|error| format!("layout.key or sink.prefix: {error}"))?;
+        check_prefix(&layout.prefix).map_err(|error| format!("sink.prefix: {error}"))?;
         Ok(Self { layout: layout.clone(), timestamp, key })
     }
 
@@ -37,6 +38,7 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::layout::{FilePlace, Hour};
     use crate::stored::tests::promise;
 
     #[test]
@@ -47,5 +49,16 @@ mod tests {
             prefix.clone_into(&mut layout.prefix);
             assert!(Terms::of(&layout).unwrap_err().contains("sink.prefix"), "{prefix}");
         }
+    }
+
+    #[test]
+    fn given_a_promise_whose_keys_would_be_too_long_for_other_topics_then_it_has_terms_all_the_same() {
+        let mut layout = promise().intent.unwrap().layout;
+        layout.key = "{topic}/{year}/{month}/{day}/{hour}/{topic}/{topic}_{uuid}.avro".to_owned();
+        layout.prefix = "p".repeat(250);
+        let terms = Terms::of(&layout).unwrap();
+        assert!(terms.key.check_below(&layout.prefix).is_err(), "today's settings can't say so");
+        let place = FilePlace { topic: "orders", hour: Hour(0), count: 7, uuid: uuid::Uuid::nil() };
+        assert!(terms.key.key(&layout.prefix, &place).len() < 400);
     }
 }

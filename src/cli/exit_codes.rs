@@ -72,7 +72,8 @@ Exit codes:
 pub(super) const HOURS_EXIT_CODES: &str = "\
 Exit codes:
   0  told; with --hour: the hour is complete
-  1  the output could not be written
+  1  without --hour: a topic that --topic names isn't there, the others are told; or the output could
+     not be written
   2  the configuration or the command line is wrong
   4  Kafka, the registry or the store could not be asked
   5  with --hour: the hour is not complete yet

@@ -28,9 +28,6 @@ use crate::topics::Discovery;
 
 use told::Told;
 
-/// The exit code when the hour that was asked about isn't complete.
-const NOT_YET: u8 = 5;
-
 /// For how long the store may be in trouble without a break.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
@@ -44,7 +41,7 @@ pub async fn hours(args: HoursArgs) -> ExitCode {
         Ok(told) => told,
         Err(failure) => return failure.report(),
     };
-    let code = if told.is_complete() == Some(false) { NOT_YET } else { 0 };
+    let code = told.exit_code();
     let text = if json { told.as_json(code) } else { told.as_text() };
     match io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::from(code),
@@ -64,6 +61,7 @@ async fn run(args: HoursArgs) -> Result<Told, Failure> {
     let marker = if args.mark { Some(marker(&config, &troubles).await?) } else { None };
     let offsets = Offsets::open(&config);
     let offsets = offsets.map_err(|error| Failure::Usage(format!("kafka.properties: {error}")))?;
+    let named = !args.topics.is_empty();
     let topics = topics(args.topics, &config, &offsets, &troubles).await?;
 
     // The clock first: what comes into a log later comes too late.
@@ -79,7 +77,7 @@ async fn run(args: HoursArgs) -> Result<Told, Failure> {
     } else {
         ask(&offsets, Question { topics, rules, goal, last }).await.map_err(Failure::Unasked)?
     };
-    let mut told = Told { rules, hour, now, over_at, topics: found, marked: BTreeMap::new() };
+    let mut told = Told { rules, hour, named, now, over_at, topics: found, marked: BTreeMap::new() };
     if let Some(marker) = marker {
         let marking = mark(&marker, &told);
         told.marked = tokio::select! {

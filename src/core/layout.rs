@@ -167,6 +167,14 @@ fn leads_down(text: &str) -> bool {
     leads_down && !text.chars().any(char::is_control)
 }
 
+/// Whether all keys below `prefix` lead down from there; templates do by themselves.
+///
+/// # Errors
+/// When they don't.
+pub fn check_prefix(prefix: &str) -> Result<(), TemplateError> {
+    if prefix.is_empty() || leads_down(prefix) { Ok(()) } else { Err(TemplateError::Path) }
+}
+
 impl KeyTemplate {
     /// The key of the file at `place`, below `prefix` (which may be empty).
     #[must_use]
@@ -235,14 +243,12 @@ impl KeyTemplate {
         leading.contains(&Piece::Name(Name::Topic)).then(|| Self { pieces: leading }.key(prefix, &place))
     }
 
-    /// Whether all keys below `prefix` lead down from there and are short enough.
+    /// Whether all keys below `prefix` lead down from there and are short enough, whatever the topic.
     ///
     /// # Errors
     /// Says which of both is not so.
     pub fn check_below(&self, prefix: &str) -> Result<(), TemplateError> {
-        if !prefix.is_empty() && !leads_down(prefix) {
-            return Err(TemplateError::Path);
-        }
+        check_prefix(prefix)?;
         let topic = "t".repeat(LONGEST_TOPIC);
         let place = FilePlace { topic: &topic, hour: Hour(0), count: u64::MAX, uuid: Uuid::nil() };
         let length = self.key(prefix, &place).len();

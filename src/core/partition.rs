@@ -307,7 +307,7 @@ impl Partition {
         }
         match self.standing {
             Standing::Starting(_, lost) => self.started(lost, step),
-            Standing::TakingOver if self.sealed.is_empty() && !self.parting => self.begin(step),
+            Standing::TakingOver if self.sealed.is_empty() && !self.parting => self.taken_over(step),
             _ => {}
         }
     }

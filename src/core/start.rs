@@ -68,7 +68,7 @@ impl StartPolicy {
         Self { start: config.start, out_of_range: config.out_of_range, longest_topic }
     }
 
-    /// Why no partition of `topic` may begin: its first batch would be promised, and could never be stored.
+    /// Why no partition of `topic` may be read: its next batch would be promised, and could never be stored.
     pub(super) fn refuses(&self, topic: &str) -> Option<String> {
         (topic.len() > self.longest_topic).then(|| {
             format!(

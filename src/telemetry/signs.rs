@@ -124,6 +124,8 @@ pub struct Facts<'a> {
     pub totals: &'a Totals,
     /// The lag as last measured.
     pub lag: Option<&'a Reading>,
+    /// Whether it isn't known yet of some partitions where they begin.
+    pub beginning: bool,
     /// The dependencies in trouble.
     pub troubled: &'a [Dependency],
     /// `batch.max_records`.
@@ -164,10 +166,15 @@ impl Facts<'_> {
             attention("errors")
         } else if self.now.consumed > before.consumed {
             well("reading")
+        } else if self.beginning && self.is_troubled(Dependency::Sink) {
+            // Where a group has no offset, the store is asked for its files.
+            trouble("waiting for the store")
         } else if self.now.at.0 - before.at.0 >= LATELY
             && self.lag.is_some_and(|reading| reading.lag.backlog > 0)
         {
             attention("waiting")
+        } else if self.beginning {
+            well("starting")
         } else {
             well("nothing new")
         }

@@ -32,6 +32,7 @@ fn signs(before: Sample, now: Sample, change: impl FnOnce(&mut Facts<'_>)) -> Ov
         history: &history,
         totals: &totals,
         lag: Some(&reading),
+        beginning: false,
         troubled: &[],
         batch_records: 1_000,
         memory_percent: Some(12.0),

@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::detail::WaitsFor;
 use super::history::{History, Sample};
 use super::http::Health;
 use super::lag_task::{LagReading, Reading};
@@ -129,6 +130,7 @@ impl Observed {
             history: &history,
             totals: &totals,
             lag: reading.as_ref(),
+            beginning: reports.iter().any(|report| report.waits.values().any(|why| *why == WaitsFor::Start)),
             troubled: &troubles.iter().map(|trouble| trouble.dependency).collect::<Vec<_>>(),
             batch_records: identity.batch_records,
             memory_percent: memory.percent,

@@ -180,6 +180,11 @@ fn given_no_token_and_a_folder_that_may_not_be_read_then_it_isnt_taken_for_empty
     keys.let_anyone(&rules);
     let (code, said) = run(&settings, &["config"]);
     assert!(code == 4 && said.contains(&denied), "{code}: {said}");
+    // Nor is a key absent that lies in a folder that may be read.
+    let prefix = format!("{}/{}/sink/prefix", keys.folder(), scene.name);
+    keys.let_anyone(&format!("{} key \"{prefix}\" {{ policy = \"deny\" }}", keys.may_read_all()));
+    let (code, said) = run(&settings, &["config"]);
+    assert!(code == 4 && said.contains(&prefix), "{code}: {said}");
     keys.let_anyone(&keys.may_read_all());
     let (code, said) = run(&settings, &["config"]);
     assert!(code == 0 && said.contains(&format!("# Consul key {denied}url")), "{code}: {said}");

@@ -231,8 +231,8 @@ fn given_nothing_committed_or_no_topic_then_no_hour_is_complete(stack: &Stack) {
     assert!(code == 5 && said.contains("there is no such topic"), "{said}");
     let (code, said) = hours(&scene.settings(), &["--topic", "nothing-of-this-name", "--topic", &topic]);
     assert!(
-        code == 0 && said.contains("there is no such topic") && said.contains("committed nothing"),
-        "{said}"
+        code == 1 && said.contains("there is no such topic") && said.contains("committed nothing"),
+        "{code}: {said}"
     );
     assert_eq!(stored_marks(&scene), [""; 0]);
 }

@@ -14,6 +14,12 @@ use crate::types::UnixMillis;
 /// So many partitions are shown of those that keep an hour from being complete; JSON has them all.
 const SHOWN: usize = 10;
 
+/// The exit code when the hour that was asked about isn't complete.
+const NOT_YET: u8 = 5;
+
+/// The exit code when a topic that was named isn't there.
+const NO_TOPIC: u8 = 1;
+
 const HEADINGS: [&str; 4] = ["topic", "complete before (UTC)", "waits for", "because"];
 
 /// The result.
@@ -22,6 +28,8 @@ pub(super) struct Told {
     pub(super) rules: Rules,
     /// The hour (or the first of the day) that was asked about.
     pub(super) hour: Option<Hour>,
+    /// Whether the topics were named one by one.
+    pub(super) named: bool,
     /// When it was asked.
     pub(super) now: UnixMillis,
     /// When that hour, or the next one, is over with its lateness.
@@ -36,6 +44,16 @@ impl Told {
     pub(super) fn is_complete(&self) -> Option<bool> {
         self.hour?;
         Some(!self.topics.is_empty() && self.topics.iter().all(|topic| self.is_complete_in(topic)))
+    }
+
+    /// Of an hour, only whether it is complete: a topic that isn't there may still come.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self.is_complete() {
+            Some(true) => 0,
+            Some(false) => NOT_YET,
+            None if self.named && self.topics.iter().any(|topic| self.lacks(topic)) => NO_TOPIC,
+            None => 0,
+        }
     }
 
     pub(super) fn is_complete_in(&self, topic: &TopicHours) -> bool {
@@ -170,6 +188,7 @@ mod tests {
         Told {
             rules: Rules { granularity: Granularity::Hour, lateness: Duration::from_secs(600) },
             hour,
+            named: false,
             now: Hour(11).start(),
             over_at: Hour(10).start(),
             topics: vec![topic],
@@ -209,6 +228,17 @@ mod tests {
         assert_eq!(lines[1], "orders  -                      0          [4, 6) isn't committed yet");
         assert_eq!(lines[2], "none    -                      -          there is no such topic");
         assert_eq!(told.is_complete(), None);
+    }
+
+    #[test]
+    fn given_a_topic_that_was_named_and_is_not_there_then_the_exit_code_says_so() {
+        let missing = |named, hour| Told { named, ..told(hour, Vec::new()) };
+        assert!(missing(true, None).as_text().contains("there is no such topic"));
+        assert_eq!(missing(true, None).exit_code(), 1);
+        // The setting `topics` may name what is still to come.
+        assert_eq!(missing(false, None).exit_code(), 0);
+        assert_eq!(missing(true, Some(Hour(9))).exit_code(), 5);
+        assert_eq!(Told { named: true, ..told(None, vec![behind(0)]) }.exit_code(), 0);
     }
 
     #[test]

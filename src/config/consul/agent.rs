@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::{TryStreamExt as _, stream};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -18,6 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 16 << 20;
 /// How much of an answer that is none is shown, in characters.
 const SHOWN: usize = 200;
+/// How many keys of a folder are asked for at once. Consul lets a client have 200 connections.
+const AT_ONCE: usize = 8;
 /// All of Consul's answers about keys have it: without it, something else has answered.
 const INDEX: &str = "x-consul-index";
 /// Says that the answer lacks what the token may not read. Consul leaves that out without an error.
@@ -119,16 +122,24 @@ impl Agent {
         Ok(found.into_iter().find(|pair| pair.key == key).map(|pair| pair.value))
     }
 
-    /// All keys that begin with `folder`, which ends with a slash.
+    /// All keys that begin with `folder`, which ends with a slash. Those of `known` that do are not left out silently.
     ///
     /// # Errors
     /// Says why there is no answer; the world's fault, which may pass.
-    pub(in crate::config) async fn below(&self, folder: &str) -> Result<Vec<Pair>, String> {
+    pub(in crate::config) async fn below(&self, folder: &str, known: &[String]) -> Result<Vec<Pair>, String> {
         // Who has no token isn't told that something was left out, but is refused a key that may not be read.
-        if self.token.is_none() {
-            self.ask(folder, false).await?;
+        if self.is_anonymous() {
+            let keys = known.iter().map(String::as_str).filter(|key| key.starts_with(folder)).chain([folder]);
+            let asked = stream::iter(keys.map(Ok));
+            let ask = async |key| self.ask(key, false).await.map(drop);
+            asked.try_for_each_concurrent(AT_ONCE, ask).await?;
         }
         self.ask(folder, true).await
+    }
+
+    /// Whether it is nobody to Consul, which has a token of this name for those who have none.
+    fn is_anonymous(&self) -> bool {
+        self.token.as_deref().is_none_or(|token| token == "anonymous")
     }
 
     async fn ask(&self, key: &str, recurse: bool) -> Result<Vec<Pair>, String> {

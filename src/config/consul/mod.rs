@@ -4,8 +4,9 @@
 //! value of the key `<path>/<environment>/<name>`. What is shared is the same without the name, and weaker.
 //!
 //! A valve's folder belongs to it: an unknown name there is an error. The environment's folder belongs to many, so only
-//! what can be a setting is asked for there. Every key is asked for by itself, since Consul leaves out of a list what a
-//! token may not read: what is denied must not seem to be absent.
+//! what can be a setting is asked for there. What is denied must not seem to be absent, and Consul leaves it out of a list: it
+//! says so to those who have a token (since 1.11); without one, each key that a setting can have is asked for by itself. Only of
+//! librdkafka's properties, whose names are too many, it is their folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +66,8 @@ pub(super) struct Found {
 pub(super) async fn read(agent: &Agent, place: &Place) -> Result<Found, String> {
     let (own, shared) = (place.own(), place.shared());
     let own_folder = format!("{own}/");
-    let own_pairs = async { agent.below(&own_folder).await };
+    let own_keys = keys_in(&own);
+    let own_pairs = async { agent.below(&own_folder, &own_keys).await };
     let shared_pairs = async { shared_pairs(agent, &shared).await };
     let documents = try_join_all([agent.value(&own), agent.value(&shared)]);
     let (own_pairs, shared_pairs, mut documents) =
@@ -84,8 +86,9 @@ pub(super) async fn read(agent: &Agent, place: &Place) -> Result<Found, String> 
 /// The keys in the folder of the environment that can be settings.
 async fn shared_pairs(agent: &Agent, folder: &str) -> Result<Vec<Pair>, String> {
     let (groups, single) = shared_names();
-    let groups =
-        try_join_all(groups.iter().map(async |group| agent.below(&format!("{folder}/{group}/")).await));
+    let keys = keys_in(folder);
+    let groups = groups.iter().map(async |group| agent.below(&format!("{folder}/{group}/"), &keys).await);
+    let groups = try_join_all(groups);
     let single = try_join_all(single.iter().map(async |name| {
         let key = format!("{folder}/{name}");
         let value = agent.value(&key).await?;
@@ -95,11 +98,21 @@ async fn shared_pairs(agent: &Agent, folder: &str) -> Result<Vec<Pair>, String> 
     Ok(groups.into_iter().flatten().chain(single.into_iter().flatten()).collect())
 }
 
+/// What Consul may say, by name. librdkafka's properties have names of its own: of them, it is what all begin with.
+fn names() -> impl Iterator<Item = &'static str> {
+    let names = SETTINGS.iter().map(|setting| setting.name).chain([PROPERTIES]);
+    names.filter(|name| !FROM_CONSUL_NEVER.contains(name))
+}
+
+/// The keys that settings have in `folder`, and the folder of librdkafka's properties.
+fn keys_in(folder: &str) -> Vec<String> {
+    names().map(|name| format!("{folder}/{}", name.replace('.', "/"))).collect()
+}
+
 /// The groups of settings, and the settings outside of groups, that can be shared.
 fn shared_names() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
-    let names = SETTINGS.iter().map(|setting| setting.name).chain([PROPERTIES]);
     let (mut groups, mut single) = (BTreeSet::new(), BTreeSet::new());
-    for name in names.filter(|name| !FROM_CONSUL_NEVER.contains(name)) {
+    for name in names() {
         match name.split_once('.') {
             Some((group, _)) => groups.insert(group),
             None => single.insert(name),

@@ -19,13 +19,18 @@ use crate::telemetry::troubles::Troubles;
 
 type Keys = Arc<BTreeMap<&'static str, &'static str>>;
 
-/// Answers as Consul does.
+/// The value of a key that may not be read.
+const DENIED: &str = "(denied)";
+
+/// Answers as Consul does, to one without a token.
 async fn kv(Path(key): Path<String>, RawQuery(query): RawQuery, State(keys): State<Keys>) -> Response {
-    let found =
-        keys.iter().filter(|(name, _)| match query.as_ref().is_some_and(|query| query.contains("recurse")) {
-            true => name.starts_with(&key),
-            false => **name == key,
-        });
+    let recurses = query.is_some_and(|query| query.contains("recurse"));
+    if !recurses && keys.get(&*key) == Some(&DENIED) {
+        return (StatusCode::FORBIDDEN, "Permission denied").into_response();
+    }
+    let found = keys.iter().filter(|(name, value)| {
+        **value != DENIED && if recurses { name.starts_with(&key) } else { **name == key }
+    });
     let found: Vec<_> = found
         .map(|(name, value)| json!({"Key": name, "Value": STANDARD.encode(value), "Flags": 0}))
         .collect();
@@ -170,6 +175,27 @@ async fn given_references_to_keys_then_what_those_hold_is_taken() {
         config.registry.auth,
         Some(crate::config::RegistryAuth::Bearer(token)) if token.reveal() == "hunter2"
     ));
+}
+
+#[tokio::test]
+async fn given_no_token_and_a_key_that_may_not_be_read_then_it_is_not_taken_for_absent() {
+    for denied in [
+        "data-pipeline/dev/archive/sink/prefix",
+        "data-pipeline/dev/archive/codec",
+        "data-pipeline/dev/archive/kafka/properties/",
+        "data-pipeline/dev/sink/prefix",
+        "data-pipeline/dev/codec",
+    ] {
+        let keys = [
+            (denied, DENIED),
+            ("data-pipeline/dev/sink/region", "eu-central-1"),
+            ("data-pipeline/dev/archive/lanes", "2"),
+        ];
+        let Err(LoadError::Consul { reason, .. }) = said(&keys).await else {
+            panic!("{denied} is taken for absent")
+        };
+        assert!(reason.contains(&format!("{denied}: ")) && reason.contains("may not read"), "{reason}");
+    }
 }
 
 #[tokio::test]

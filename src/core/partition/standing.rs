@@ -64,8 +64,8 @@ impl Partition {
             return;
         }
         self.log_ends(facts.high);
-        let refused = step.policy.refuses(&self.name.topic).map(Decision::Hold);
-        match refused.unwrap_or_else(|| decide(self.name.partition, facts, step.policy)) {
+        let decision = decide(self.name.partition, facts, step.policy);
+        match self.no_room(&decision, step).map_or(decision, Decision::Hold) {
             Decision::Hold(reason) => {
                 if let Some((offset, _)) = &facts.committed {
                     self.committed.first = *offset;
@@ -84,6 +84,25 @@ impl Partition {
                     self.go(step);
                 }
             }
+        }
+    }
+
+    /// Why nothing is read of it, unless it begins with a promised batch: that has a layout of its own, and today's is looked
+    /// at behind it.
+    fn no_room(&self, decision: &Decision, step: &Step<'_>) -> Option<String> {
+        match decision {
+            Decision::Begin { metadata, .. } if metadata.intent.is_none() => {
+                step.policy.refuses(&self.name.topic)
+            }
+            _ => None,
+        }
+    }
+
+    /// The promised batch is done with: what comes behind it has today's layout.
+    pub(super) fn taken_over(&mut self, step: &mut Step<'_>) {
+        match step.policy.refuses(&self.name.topic) {
+            Some(reason) => self.hold(reason, step),
+            None => self.begin(step),
         }
     }
 

@@ -89,6 +89,40 @@ fn given_records_of_the_range_that_are_gone_or_another_topic_then_it_is_held_at_
     }
 }
 
+/// Settings under which the store can't have files of the topic.
+fn too_long() -> Settings {
+    let mut settings = settings();
+    settings.start.longest_topic = "orders".len() - 1;
+    settings
+}
+
+#[test]
+fn given_a_layout_that_has_no_room_for_the_topic_any_more_then_its_promise_is_kept_and_nothing_is_read_behind_it()
+ {
+    let mut rig = Rig::with(too_long());
+    let ticket = rig.assign(&p(0));
+    let actions = rig.resolve(&p(0), ticket, promised(7));
+    let [Action::Remake(remake)] = actions.as_slice() else { panic!("{actions:?}") };
+    assert!(publish(&rig.close(&p(0), remake.batch, outcome_of(7))).is_some());
+    assert_eq!(commit(&rig.published(&p(0), remake.batch)).unwrap().offset, Offset(20));
+    let actions = rig.accept(&p(0));
+    assert!(matches!(actions[0], Action::Finish { records: FULL, .. }), "{actions:?}");
+    let Some(Action::Hold(_, Some(reason))) = actions.last() else { panic!("{actions:?}") };
+    assert!(reason.contains("shorten layout.key"), "{reason}");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Consume(..))), "{actions:?}");
+    assert!(!rig.lane.takes(&p(0)));
+    assert_eq!((rig.pass(MAX_AGE), rig.durable(&p(0)).committed), (Vec::new(), Offset(20)));
+}
+
+#[test]
+fn given_a_layout_that_has_no_room_for_the_topic_then_an_offset_without_a_promise_is_shown_and_held() {
+    let mut rig = Rig::with(too_long());
+    let ticket = rig.assign(&p(0));
+    let actions = rig.resolve(&p(0), ticket, Facts { committed: committed_at(20), ..log(0, 100) });
+    assert!(is_held(&actions) && commit(&actions).is_none(), "{actions:?}");
+    assert_eq!(rig.durable(&p(0)).committed, Offset(20));
+}
+
 #[test]
 fn given_a_revocation_or_shutdown_while_it_is_made_again_then_it_is_left_to_the_next_owner() {
     for event in [Event::Revoked(vec![p(0)]), Event::Shutdown] {

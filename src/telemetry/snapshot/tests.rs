@@ -11,7 +11,7 @@ use crate::core::layout::Hour;
 use crate::dead_letter::Reason;
 use crate::telemetry::detail::{OpenHours, WaitsFor};
 use crate::telemetry::lag::{Lag, PartitionLag};
-use crate::telemetry::signs::State;
+use crate::telemetry::signs::{Level, State};
 use crate::telemetry::status::{Committed, Durable, LaneStatus, Membership};
 use crate::telemetry::test_clock::TestClock;
 use crate::telemetry::troubles::Dependency;
@@ -237,6 +237,25 @@ fn given_a_partition_that_begins_then_it_is_shown_without_an_offset() {
     let snapshot = fixture.observed.snapshot();
     let [shown] = &snapshot.partitions.shown[..] else { panic!("{snapshot:?}") };
     assert_eq!((shown.partition, shown.lane, shown.state, shown.committed), (7, 1, "starting", None));
+}
+
+#[test]
+fn given_partitions_that_begin_then_nothing_is_said_of_what_is_new_and_a_store_that_keeps_them_from_it_is_named()
+ {
+    let fixture = Fixture::new();
+    let waits = [(TopicPartition::new("orders", 7), WaitsFor::Start)].into();
+    fixture.lanes[1].detail(waits, OpenHours::default());
+    let consumed = || {
+        let sign = fixture.observed.snapshot().overview.consumed;
+        (sign.level, sign.word)
+    };
+    assert_eq!(consumed(), (Level::Well, "starting"));
+    let trouble = fixture.observed.troubles.open(Dependency::Sink);
+    trouble.set("503".to_owned());
+    assert_eq!(consumed(), (Level::Trouble, "waiting for the store"));
+    assert_eq!(fixture.observed.snapshot().verdict.reasons[0], "sink: 503");
+    fixture.lanes[1].detail([].into(), OpenHours::default());
+    assert_eq!(consumed(), (Level::Well, "nothing new"));
 }
 
 #[test]
