@@ -64,7 +64,7 @@ variable "consul_address" {
 }
 
 variable "consul_token_secret_arn" {
-  description = "The secret that is valve's token: it may read the keys below data-pipeline/<environment>."
+  description = "The secret that is valve's token. Its policy needs two rules: key_prefix \"data-pipeline/<environment>/\" { policy = \"read\" } and, whether there is such a key or not, key \"data-pipeline/<environment>\" { policy = \"read\" }."
   type        = string
 }
 
