@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use regex::Regex;
+use serde_json::json;
 
-use super::example::{EXAMPLES, source};
+use super::example::{EXAMPLES, Example, source};
 use super::module::{ALL, Module};
 
 /// What `pattern` finds in `text`, its groups joined by dots.
@@ -74,5 +75,22 @@ fn given_an_example_then_it_gives_each_module_what_that_needs_and_asks_for_what_
             let outputs = called.names("output");
             assert!(asked.is_subset(&outputs), "{example} asks {source} for {asked:?} of {outputs:?}");
         }
+    }
+}
+
+#[test]
+fn given_an_example_then_each_security_group_that_tasks_connect_to_lets_them_in() {
+    for name in EXAMPLES {
+        let example = Example::read(name);
+        let egress = example.egress.as_object().expect("an object").iter();
+        let by_group = egress.filter(|(_, to)| to["security_group_id"].is_string());
+        let by_group: serde_json::Map<_, _> = by_group.map(|(name, to)| (name.clone(), to.clone())).collect();
+        assert!(by_group.contains_key("kafka") && by_group.contains_key("registry"), "{name}: {by_group:?}");
+        assert_eq!(json!(by_group), example.neighbours, "{name}");
+        let text = Module::read(&format!("examples/{name}")).text;
+        let rule = r#"resource "aws_vpc_security_group_ingress_rule" "neighbours" {
+  for_each = local.neighbours
+"#;
+        assert!(text.contains(rule), "{name}");
     }
 }
