@@ -94,3 +94,12 @@ fn given_an_example_then_each_security_group_that_tasks_connect_to_lets_them_in(
         assert!(text.contains(rule), "{name}");
     }
 }
+
+#[test]
+fn given_modules_that_belong_together_then_they_ask_for_the_same_provider() {
+    let asked: BTreeSet<_> = ALL
+        .iter()
+        .flat_map(|name| found(r#""hashicorp/aws"\s+version = "([^"]+)""#, &Module::read(name).text))
+        .collect();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+}
