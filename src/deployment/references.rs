@@ -103,3 +103,14 @@ fn given_modules_that_belong_together_then_they_ask_for_the_same_provider() {
         .collect();
     assert_eq!(asked.len(), 1, "{asked:?}");
 }
+
+#[test]
+fn given_keys_in_consul_then_the_valve_is_made_after_them() {
+    let keys = Module::read("modules/consul-keys");
+    let output = keys.blocks("output").find(|block| block.labels()[0].as_str() == "environment");
+    let attributes = output.expect("an output").body().attributes();
+    assert!(attributes.map(hcl::Attribute::key).any(|key| key == "depends_on"), "nothing waits for the keys");
+    let asked =
+        found(r"environment = module\.(\w+)\.environment", &Module::read("examples/holding-tank").text);
+    assert_eq!(asked, ["own_settings", "shared_settings"].map(str::to_owned).into());
+}

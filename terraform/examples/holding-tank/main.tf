@@ -56,7 +56,7 @@ module "shared_settings" {
 module "own_settings" {
   source = "../../modules/consul-keys"
 
-  environment = var.environment
+  environment = module.shared_settings.environment
   valve       = "holding-tank"
   settings = {
     "batch.max_age" = "5 min"
@@ -66,8 +66,10 @@ module "own_settings" {
 module "holding_tank" {
   source = "../../modules/valve"
 
-  name        = "holding-tank"
-  environment = var.environment
+  name = "holding-tank"
+  # After the keys, which tasks read at their start. By depends_on each changed key would put off the module's data to the
+  # apply, and Terraform would replace the service for it.
+  environment = module.own_settings.environment
   image       = var.image
 
   settings = {
