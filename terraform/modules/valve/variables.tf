@@ -37,6 +37,11 @@ variable "settings" {
     ])) == 0
     error_message = "One of these follows from a variable of the module: set that instead."
   }
+
+  validation {
+    condition     = !contains(keys(var.settings), "sink.acl")
+    error_message = "sink.acl: the role may not set ACLs, and the bucket of modules/bucket takes none."
+  }
 }
 
 variable "secrets" {
@@ -85,7 +90,7 @@ variable "region" {
 }
 
 variable "kms_key_arn" {
-  description = "The key with which the files are encrypted. Null: as the bucket does it by default."
+  description = "The key with which the files are encrypted. Null: as the bucket does it by default. Must be given where that is with a customer key, which the role may not use otherwise."
   type        = string
   default     = null
 }
