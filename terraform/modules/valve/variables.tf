@@ -21,7 +21,7 @@ variable "environment" {
 }
 
 variable "image" {
-  description = "The image, best by its digest: registry/valve@sha256:…"
+  description = "The image, best by its digest: registry/valve@sha256:… Files that settings name, such as certificates, must be in it."
   type        = string
 }
 
@@ -57,7 +57,7 @@ variable "secrets_kms_key_arns" {
 }
 
 variable "consul" {
-  description = "Where shared settings come from: address (host:port), whether by TLS, and the ARN of the secret that is the token. Null: no Consul."
+  description = "Where shared settings come from: address (host:port), whether by TLS, and the ARN of the secret that is the token. An authority of your own must be in the image (CONSUL_CACERT, see README.md). Null: no Consul."
   type = object({
     address          = string
     ssl              = optional(bool, true)
