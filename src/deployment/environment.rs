@@ -74,6 +74,13 @@ async fn given_the_holding_tank_then_its_metrics_go_to_the_agent_and_those_of_th
     let listens = &agent["metrics"]["metrics_collected"]["statsd"]["service_address"];
     assert_eq!((tank.emf, tank.statsd.as_deref()), (false, listens.as_str()));
     assert_eq!(agent["metrics"]["namespace"], "holding-tank");
+    let statsd = &agent["metrics"]["metrics_collected"]["statsd"];
+    for interval in ["metrics_collection_interval", "metrics_aggregation_interval"] {
+        assert_eq!(
+            statsd[interval], 60,
+            "{interval}: of a gauge there is one value a minute, so sums are right"
+        );
+    }
 }
 
 #[tokio::test]

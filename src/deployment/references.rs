@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use regex::Regex;
+use serde_json::json;
 
-use super::example::{EXAMPLES, source};
+use super::example::{EXAMPLES, Example, source};
 use super::module::{ALL, Module};
 
 /// What `pattern` finds in `text`, its groups joined by dots.
@@ -75,4 +76,41 @@ fn given_an_example_then_it_gives_each_module_what_that_needs_and_asks_for_what_
             assert!(asked.is_subset(&outputs), "{example} asks {source} for {asked:?} of {outputs:?}");
         }
     }
+}
+
+#[test]
+fn given_an_example_then_each_security_group_that_tasks_connect_to_lets_them_in() {
+    for name in EXAMPLES {
+        let example = Example::read(name);
+        let egress = example.egress.as_object().expect("an object").iter();
+        let by_group = egress.filter(|(_, to)| to["security_group_id"].is_string());
+        let by_group: serde_json::Map<_, _> = by_group.map(|(name, to)| (name.clone(), to.clone())).collect();
+        assert!(by_group.contains_key("kafka") && by_group.contains_key("registry"), "{name}: {by_group:?}");
+        assert_eq!(json!(by_group), example.neighbours, "{name}");
+        let text = Module::read(&format!("examples/{name}")).text;
+        let rule = r#"resource "aws_vpc_security_group_ingress_rule" "neighbours" {
+  for_each = local.neighbours
+"#;
+        assert!(text.contains(rule), "{name}");
+    }
+}
+
+#[test]
+fn given_modules_that_belong_together_then_they_ask_for_the_same_provider() {
+    let asked: BTreeSet<_> = ALL
+        .iter()
+        .flat_map(|name| found(r#""hashicorp/aws"\s+version = "([^"]+)""#, &Module::read(name).text))
+        .collect();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+}
+
+#[test]
+fn given_keys_in_consul_then_the_valve_is_made_after_them() {
+    let keys = Module::read("modules/consul-keys");
+    let output = keys.blocks("output").find(|block| block.labels()[0].as_str() == "environment");
+    let attributes = output.expect("an output").body().attributes();
+    assert!(attributes.map(hcl::Attribute::key).any(|key| key == "depends_on"), "nothing waits for the keys");
+    let asked =
+        found(r"environment = module\.(\w+)\.environment", &Module::read("examples/holding-tank").text);
+    assert_eq!(asked, ["own_settings", "shared_settings"].map(str::to_owned).into());
 }

@@ -88,6 +88,7 @@ fn given_the_alarms_then_operators_hear_of_what_they_must() {
         .map(|alarm| alarm["metric"].as_str().unwrap())
         .collect();
     for wanted in [
+        "assigned_partitions",
         "held_partitions",
         "stalls",
         "dead_letters",
@@ -99,6 +100,10 @@ fn given_the_alarms_then_operators_hear_of_what_they_must() {
         assert!(about.contains(wanted), "no alarm is about {wanted}");
     }
     assert_eq!(locals["alarms"]["no-data"]["missing"], "breaching");
+    // Some process has a partition: that one has none is no trouble.
+    let unassigned = &locals["alarms"]["unassigned"];
+    let alarm = ["metric", "statistic", "comparison", "threshold"].map(|key| &unassigned[key]);
+    assert_eq!(json!(alarm), json!(["assigned_partitions", "Maximum", "LessThanThreshold", 1]));
     let manual = include_str!("../../docs/operations.md");
     for name in alarms.iter().flat_map(|alarms| alarms.keys()) {
         assert!(

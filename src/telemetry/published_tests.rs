@@ -195,6 +195,7 @@ fn given_the_alert_rules_then_each_has_a_summary_and_names_what_there_is() {
         }
     }
     for name in [
+        "assigned_partitions",
         "held_partitions",
         "stalls",
         "lost_offsets",

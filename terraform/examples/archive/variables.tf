@@ -43,6 +43,16 @@ variable "registry_url" {
   type        = string
 }
 
+variable "registry_port" {
+  description = "The port in that URL, 443 where it has none."
+  type        = number
+}
+
+variable "registry_security_group_id" {
+  description = "The security group of the registry, or of the load balancer before it."
+  type        = string
+}
+
 variable "cluster" {
   description = "The ECS cluster's name."
   type        = string
@@ -54,7 +64,7 @@ variable "vpc_id" {
 }
 
 variable "vpc_cidr" {
-  description = "Its addresses, where the registry and the interface endpoints of ECR, CloudWatch Logs and Secrets Manager are."
+  description = "Its addresses, where the interface endpoints of ECR, CloudWatch Logs and Secrets Manager are."
   type        = string
 }
 

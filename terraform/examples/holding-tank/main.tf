@@ -7,7 +7,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.60, < 7.0"
+      version = ">= 5.70, < 7.0"
     }
     consul = {
       source  = "hashicorp/consul"
@@ -23,6 +23,15 @@ provider "aws" {
 provider "consul" {
   address = var.consul_address
   scheme  = "https"
+}
+
+locals {
+  # What the valve connects to, and who has to let it in.
+  neighbours = {
+    kafka    = { port = 9092, security_group_id = var.kafka_security_group_id }
+    registry = { port = var.registry_port, security_group_id = var.registry_security_group_id }
+    consul   = { port = 8501, security_group_id = var.consul_security_group_id }
+  }
 }
 
 module "bucket" {
@@ -47,7 +56,7 @@ module "shared_settings" {
 module "own_settings" {
   source = "../../modules/consul-keys"
 
-  environment = var.environment
+  environment = module.shared_settings.environment
   valve       = "holding-tank"
   settings = {
     "batch.max_age" = "5 min"
@@ -57,8 +66,10 @@ module "own_settings" {
 module "holding_tank" {
   source = "../../modules/valve"
 
-  name        = "holding-tank"
-  environment = var.environment
+  name = "holding-tank"
+  # After the keys, which tasks read at their start. By depends_on each changed key would put off the module's data to the
+  # apply, and Terraform would replace the service for it.
+  environment = module.own_settings.environment
   image       = var.image
 
   settings = {
@@ -85,16 +96,36 @@ module "holding_tank" {
   cluster    = var.cluster
   vpc_id     = var.vpc_id
   subnet_ids = var.subnet_ids
-  egress = {
-    kafka  = { port = 9092, security_group_id = var.kafka_security_group_id }
-    consul = { port = 8501, cidr_ipv4 = var.vpc_cidr }
-    https  = { port = 443, cidr_ipv4 = "0.0.0.0/0" }
-  }
+  egress = merge(local.neighbours, {
+    https = { port = 443, cidr_ipv4 = "0.0.0.0/0" }
+  })
 
   alarm_actions = var.alarm_actions
 }
 
-output "dashboard_of" {
-  description = "The service to look at."
+# Their side of the same connections.
+resource "aws_vpc_security_group_ingress_rule" "neighbours" {
+  for_each = local.neighbours
+
+  security_group_id            = each.value.security_group_id
+  description                  = "the valve holding-tank"
+  ip_protocol                  = "tcp"
+  from_port                    = each.value.port
+  to_port                      = each.value.port
+  referenced_security_group_id = module.holding_tank.security_group_id
+}
+
+output "service_name" {
+  description = "The service to look at, and the name of its dashboard."
   value       = module.holding_tank.service_name
+}
+
+output "security_group_id" {
+  description = "For whoever else has to let the tasks in."
+  value       = module.holding_tank.security_group_id
+}
+
+output "task_role_name" {
+  description = "For further rights."
+  value       = module.holding_tank.task_role_name
 }

@@ -33,6 +33,16 @@ variable "registry_url" {
   type        = string
 }
 
+variable "registry_port" {
+  description = "The port in that URL, 443 where it has none."
+  type        = number
+}
+
+variable "registry_security_group_id" {
+  description = "The security group of the registry, or of the load balancer before it."
+  type        = string
+}
+
 variable "cluster" {
   description = "The ECS cluster's name."
   type        = string
@@ -40,11 +50,6 @@ variable "cluster" {
 
 variable "vpc_id" {
   description = "The VPC."
-  type        = string
-}
-
-variable "vpc_cidr" {
-  description = "Its addresses, where Consul is."
   type        = string
 }
 
@@ -59,12 +64,17 @@ variable "alarm_actions" {
 }
 
 variable "consul_address" {
-  description = "host:port of Consul, which speaks TLS."
+  description = "host:port of Consul, which speaks TLS. Where its certificate is of an authority of your own, see terraform/README.md."
+  type        = string
+}
+
+variable "consul_security_group_id" {
+  description = "Consul's security group."
   type        = string
 }
 
 variable "consul_token_secret_arn" {
-  description = "The secret that is valve's token: it may read the keys below data-pipeline/<environment>."
+  description = "The secret that is valve's token. Its policy needs two rules: key_prefix \"data-pipeline/<environment>/\" { policy = \"read\" } and, whether there is such a key or not, key \"data-pipeline/<environment>\" { policy = \"read\" }."
   type        = string
 }
 

@@ -7,7 +7,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.60, < 7.0"
+      version = ">= 5.70, < 7.0"
     }
   }
 }
@@ -24,7 +24,7 @@ variable "kms_key_arn" {
 }
 
 variable "expire_after_days" {
-  description = "Prefix to the number of days after which its files are deleted. Audit before: a file that was deleted is missing all the same."
+  description = "Prefix to the number of days after which its files are deleted, originals of large dead letters among them. Audit before: to an audit of everything, a file that was deleted is missing all the same."
   type        = map(number)
   default     = {}
 }

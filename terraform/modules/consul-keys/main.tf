@@ -51,3 +51,9 @@ resource "consul_keys" "this" {
     }
   }
 }
+
+output "environment" {
+  description = "The environment, once the keys are there: whoever names it by this comes after them."
+  value       = var.environment
+  depends_on  = [consul_keys.this]
+}

@@ -12,6 +12,16 @@ locals {
       missing     = "breaching"
       description = "No process publishes anything."
     }
+    # The maximum over all processes: one that has none is well where there are more lanes than partitions.
+    unassigned = {
+      metric      = "assigned_partitions"
+      statistic   = "Maximum"
+      comparison  = "LessThanThreshold"
+      threshold   = 1
+      minutes     = 10
+      missing     = "ignore"
+      description = "Processes run, and none of them owns a partition: nothing is consumed. `valve check` says what is in the way."
+    }
     held = {
       metric      = "held_partitions"
       statistic   = "Maximum"

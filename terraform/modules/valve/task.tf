@@ -64,9 +64,11 @@ locals {
         concat(["CONSUMER_GROUP", "ENVIRONMENT"], label == "" ? [] : [label])
       ]
       metrics_collected = {
+        # Gauges are read once in each interval. Once a minute, as with metrics = "emf": were it oftener, their sum over a
+        # minute would be as many times the sum over the processes.
         statsd = {
           service_address              = "127.0.0.1:${local.statsd_port}"
-          metrics_collection_interval  = 10
+          metrics_collection_interval  = 60
           metrics_aggregation_interval = 60
         }
       }

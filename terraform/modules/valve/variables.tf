@@ -21,7 +21,7 @@ variable "environment" {
 }
 
 variable "image" {
-  description = "The image, best by its digest: registry/valve@sha256:…"
+  description = "The image, best by its digest: registry/valve@sha256:… Files that settings name, such as certificates, must be in it."
   type        = string
 }
 
@@ -36,6 +36,11 @@ variable "settings" {
       "batch.max_records", "shutdown.deadline", "http.listen", "metrics.emf", "metrics.statsd",
     ])) == 0
     error_message = "One of these follows from a variable of the module: set that instead."
+  }
+
+  validation {
+    condition     = !contains(keys(var.settings), "sink.acl")
+    error_message = "sink.acl: the role may not set ACLs, and the bucket of modules/bucket takes none."
   }
 }
 
@@ -52,7 +57,7 @@ variable "secrets_kms_key_arns" {
 }
 
 variable "consul" {
-  description = "Where shared settings come from: address (host:port), whether by TLS, and the ARN of the secret that is the token. Null: no Consul."
+  description = "Where shared settings come from: address (host:port), whether by TLS, and the ARN of the secret that is the token. An authority of your own must be in the image (CONSUL_CACERT, see README.md). Null: no Consul."
   type = object({
     address          = string
     ssl              = optional(bool, true)
@@ -85,7 +90,7 @@ variable "region" {
 }
 
 variable "kms_key_arn" {
-  description = "The key with which the files are encrypted. Null: as the bucket does it by default."
+  description = "The key with which the files are encrypted. Null: as the bucket does it by default. Must be given where that is with a customer key, which the role may not use otherwise."
   type        = string
   default     = null
 }
