@@ -167,13 +167,11 @@ impl Source {
         Ok(())
     }
 
-    /// Under the eager protocol, a new assignment stops and restarts what was fetched already, and the client forgets in
-    /// its own time where the records of that go. Nothing to do under the cooperative one.
+    /// When fetching stops, the client forgets in its own time where the partition's records go: perhaps only when it was begun
+    /// again, as at once under the eager protocol, where a new assignment restarts everything. They would come nowhere then.
     pub(crate) fn keep_forwarding(&self) {
-        if !self.is_cooperative() {
-            for partition in self.assigned.borrow().keys() {
-                self.queue.forward(&partition.topic, partition.partition);
-            }
+        for partition in self.assigned.borrow().keys() {
+            self.queue.forward(&partition.topic, partition.partition);
         }
     }
 
