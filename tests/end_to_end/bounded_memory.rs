@@ -18,6 +18,7 @@ use crate::{Test, tests};
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_backlog_shuffled_over_10_000_hours_then_it_is_drained_through_64_mebibytes,
     given_promises_of_a_larger_process_then_they_are_kept_through_64_mebibytes,
+    given_messages_of_10_megabytes_and_hardly_memory_for_them_then_every_row_is_stored_once,
 ];
 
 pub(crate) const ALONE: &[Test<fn()>] =
@@ -121,6 +122,30 @@ fn given_promises_of_a_larger_process_then_they_are_kept_through_64_mebibytes(st
     let batches = scene.files().into_iter().map(|file| file.header["valve.intent"].clone());
     assert_eq!(batches.collect::<BTreeSet<_>>().len(), 3, "the promised batches, and no other");
     assert_proven(&settings(&scene));
+}
+
+/// Partitions take turns from record to record: they are stopped, begun again and sealed all the time. (What the clients hold of
+/// such messages isn't in the budget: there is no hard limit.)
+fn given_messages_of_10_megabytes_and_hardly_memory_for_them_then_every_row_is_stored_once(stack: &Stack) {
+    let mut scene = Scene::new(stack, 4);
+    scene.kafka.limit_messages(&scene.topic, 12 << 20);
+    let topic = scene.topic.clone();
+    let len = |id: i64| if id % 5 == 0 { 10_000_000 } else { 1_000 };
+    let mut produced = Vec::new();
+    for id in 0..120 {
+        // Each in a record batch of its own.
+        produced.extend(scene.produce(&[order(&topic, id, id % 7, len(id)).in_partition(id % 4)]));
+    }
+    let settings = settings(&scene)
+        .with("VALVE_LANES", "2")
+        .with("VALVE_MEMORY__BUDGET", "96MiB")
+        .with("VALVE_BATCH__MAX_RECORD_BYTES", "16MiB");
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+    assert_proven(&settings);
 }
 
 /// A budget of more than the limit is refused, and the refusal says the limit.
