@@ -166,8 +166,8 @@ impl Lane<'_> {
         self.fetching.retry_at = self.shared.clock.monotonic() + RETRY;
     }
 
-    /// A revocation that is heard before all is that the client had to say when something was stopped, was perhaps there already by then, and has been
-    /// answered by the stop: the partitions may belong to somebody else.
+    /// Until all is heard that the client had to say when something was stopped, a revocation was perhaps there already by then,
+    /// and has been answered by the stop: the partitions may belong to somebody else.
     pub(super) fn is_revoked_already(&self) -> bool {
         self.fetching.stopped
     }

@@ -362,7 +362,16 @@ fn own_by_valve(properties: &mut ClientConfig, config: &Config) {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
     use super::*;
+    use crate::config::Sources;
+
+    /// Looks, a hundredth of a second apart.
+    const SOON: usize = 3_000;
 
     fn limits(given: &[(&str, &str)]) -> (String, String) {
         let mut properties = ClientConfig::new();
@@ -383,5 +392,69 @@ mod tests {
         assert_eq!(limits(&[(queue, "1")]), text("1000", "1000"));
         assert_eq!(limits(&[(queue, "512"), ("message.max.bytes", "5000000")]), text("5000000", "5000000"));
         assert_eq!(limits(&[(queue, "512"), ("fetch.max.bytes", "77")]).0, "77");
+    }
+
+    /// A member of the group at `brokers`, with one partition of the topic "orders" that is fetched from its beginning.
+    fn member(brokers: &str, assignment: &str) -> (Source, TopicPartition) {
+        let given = [
+            ("VALVE_NAME", "archive"),
+            ("VALVE_TOPICS", "orders"),
+            ("VALVE_KAFKA__BOOTSTRAP_SERVERS", brokers),
+            ("VALVE_GROUP__ASSIGNMENT", assignment),
+            ("VALVE_REGISTRY__URL", "http://127.0.0.1:1"),
+            ("VALVE_TIMESTAMP", "kafka"),
+            ("VALVE_SINK__BUCKET", "events"),
+            ("VALVE_LANES", "1"),
+            ("VALVE_MEMORY__BUDGET", "256 MiB"),
+        ];
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let config = Sources::local(None, given).and_then(Sources::validate).expect("valid settings");
+        let source = Source::open(&config, 0).expect("a client");
+        source.subscribe(&["orders".to_owned()]).expect("a subscription");
+        let partition = TopicPartition::new("orders", 0);
+        let assigned = (0..SOON).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            let (events, _) = source.poll();
+            events.iter().any(|event| matches!(event, SourceEvent::Assigned(of) if of.contains(&partition)))
+        });
+        assert!(assigned, "the partition is assigned");
+        source.acknowledge().expect("acknowledged");
+        source.begin(&[(partition.clone(), Offset(0))]).expect("begun");
+        (source, partition)
+    }
+
+    /// Whether a record comes while a lane would report again and again.
+    fn gets_a_record(source: &Source) -> bool {
+        (0..SOON).any(|_| {
+            let mut records = Vec::new();
+            source.take(&mut records, 10, Duration::from_millis(10));
+            source.poll();
+            source.keep_forwarding();
+            records.iter().any(|record| record.error().is_none())
+        })
+    }
+
+    #[test]
+    fn given_a_partition_that_is_stopped_and_begun_again_at_once_then_its_records_come() {
+        for assignment in ["cooperative-sticky", "range"] {
+            let cluster = MockCluster::new(1).expect("a mock broker");
+            cluster.create_topic("orders", 1, 1).expect("a topic");
+            let brokers = cluster.bootstrap_servers();
+            let producer: BaseProducer =
+                ClientConfig::new().set("bootstrap.servers", &brokers).create().expect("a producer");
+            producer
+                .send(BaseRecord::<(), _>::to("orders").payload("a"))
+                .map_err(|(error, _)| error)
+                .expect("sent");
+            producer.flush(Duration::from_secs(30)).expect("stored");
+            let (source, partition) = member(&brokers, assignment);
+            for round in 0..5 {
+                assert!(gets_a_record(&source), "{assignment}, round {round}");
+                for _ in 0..50 {
+                    source.stop(std::slice::from_ref(&partition)).expect("stopped");
+                    source.begin(&[(partition.clone(), Offset(0))]).expect("begun again");
+                }
+            }
+        }
     }
 }
