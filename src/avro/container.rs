@@ -27,6 +27,8 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -105,6 +107,10 @@ impl OpenFile {
         }
         if self.block_rows > 0 && self.block.len() + datum.len() > block_bytes {
             self.finish_block(compressor);
+        }
+        if datum.len() >= block_bytes {
+            // A block of its own, and as large as it may be: it isn't copied first.
+            return self.write_block(datum, 1, compressor);
         }
         self.make_room(datum.len(), block_bytes);
         self.block.extend_from_slice(datum);
@@ -197,26 +203,35 @@ impl OpenFile {
         }
     }
 
-    /// Compresses the current block behind the others, framed: count, byte size, bytes, room for the marker.
+    /// Compresses the current block behind the others.
     fn finish_block(&mut self, compressor: &mut Compressor) {
-        // Without a codec too, the block is copied: to write rows into memory that isn't in the cache costs more.
-        let compressed = compressor.compress(&self.block);
+        let (mut block, rows) = (std::mem::take(&mut self.block), std::mem::take(&mut self.block_rows));
+        self.write_block(&block, rows, compressor);
+        block.clear();
+        self.block = block;
+    }
+
+    /// Appends a block of these datums, framed: count, byte size, bytes, room for the marker.
+    fn write_block(&mut self, datums: &[u8], rows: u64, compressor: &mut Compressor) {
+        self.codec = Some(compressor.codec());
+        let compressed = compressor.compress(datums);
         let mut framing = Vec::with_capacity(20);
-        put_long(&mut framing, self.block_rows);
+        put_long(&mut framing, rows);
         put_long(&mut framing, compressed.len() as u64);
-        self.blocks.expect(framing.len() + compressed.len() + MARKER_LEN);
-        self.blocks.write(&framing);
-        self.blocks.write(compressed);
+        match compressed {
+            // Without a codec too, the block is copied: to write rows into memory that isn't in the cache costs more.
+            Cow::Borrowed(compressed) => {
+                self.blocks.expect(framing.len() + compressed.len() + MARKER_LEN);
+                self.blocks.write(&framing);
+                self.blocks.write(compressed);
+            }
+            Cow::Owned(compressed) => {
+                self.blocks.write(&framing);
+                self.blocks.adopt(compressed);
+            }
+        }
         self.markers.push(self.blocks.len());
         self.blocks.write(&[0; MARKER_LEN]);
-        self.codec = Some(compressor.codec());
-        compressor.trim();
-        self.block_rows = 0;
-        if self.block.capacity() > BLOCK_BYTES {
-            self.block = Vec::new();
-        } else {
-            self.block.clear();
-        }
     }
 }
 

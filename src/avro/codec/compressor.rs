@@ -1,8 +1,9 @@
 //! One thread's compressor: contexts and output memory that serve block after block.
 //!
 //! A call can't fail: what the libraries could refuse is excluded here, and each `expect` says how. Memory is kept
-//! at what ordinary blocks need; what one extraordinary block took is given back by [`Compressor::trim`].
+//! at what ordinary blocks need; what one extraordinary block becomes is given to the caller.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Codec, DEFLATE_LEVELS, ZSTD_LEVELS};
@@ -54,8 +55,8 @@ impl Compressor {
 
     /// The memory that it holds: the library's context and the scratch for a compressed block, in bytes.
     ///
-    /// While a block of more than 128 KiB (one large datum) is compressed it is larger by at most that block's
-    /// [`bound`](Self::bound), and with zstd up to another 16 MiB at the highest levels, until [`Self::trim`].
+    /// While a block of more than 128 KiB (one large datum) is compressed, the result, of which no more is written to than there
+    /// comes to be, and with zstd up to another 16 MiB at the highest levels, are beyond this.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.context.memory() + self.output.capacity()
@@ -70,34 +71,26 @@ impl Compressor {
     }
 
     /// `block`, compressed as a container file wants it. The result lies in this compressor's scratch, or is
-    /// `block` itself when nothing is to be compressed.
+    /// `block` itself when nothing is to be compressed; of an extraordinarily large block it is the caller's.
     ///
     /// `block` must be shorter than 3 GiB; datums come from Kafka messages, which end at 2 GiB.
     #[must_use = "the compressed block is in the result"]
-    pub fn compress<'a>(&'a mut self, block: &'a [u8]) -> &'a [u8] {
+    pub fn compress<'a>(&'a mut self, block: &'a [u8]) -> Cow<'a, [u8]> {
         if self.codec == Codec::Null {
-            return block;
+            return Cow::Borrowed(block);
         }
-        let bound = Self::bound(block.len());
-        if self.output.len() < bound {
-            // Made anew: growing would copy what nobody reads again.
-            self.output = vec![0; bound];
+        if block.len() <= ORDINARY_BLOCK {
+            let len = self.context.compress(block, &mut self.output);
+            return Cow::Borrowed(&self.output[..len]);
         }
-        let len = self.context.compress(block, &mut self.output);
-        &self.output[..len]
-    }
-
-    /// Gives back what an extraordinarily large block took.
-    pub fn trim(&mut self) {
-        if self.output.len() <= Self::bound(ORDINARY_BLOCK) {
-            return;
-        }
+        let mut output = vec![0; Self::bound(block.len())];
+        let len = self.context.compress(block, &mut output);
+        output.truncate(len);
         if matches!(self.context, Context::Zstd { .. }) {
             // Its tables grew with the block, and only a new context has small ones.
             *self = Self::new(self.codec);
-        } else {
-            self.output = vec![0; Self::bound(ORDINARY_BLOCK)];
         }
+        Cow::Owned(output)
     }
 }
 
@@ -224,15 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn given_a_huge_block_then_the_memory_beyond_it_is_as_stated() {
+    fn given_a_huge_block_then_what_it_became_is_given_away_and_the_memory_is_as_before() {
         for codec in ALL {
             let mut compressor = Compressor::new(codec);
             let before = compressor.memory();
-            let len = 16 << 20;
-            assert!(!compressor.compress(&vec![0; len]).is_empty());
-            let further = compressor.memory() - before;
-            assert!(further <= Compressor::bound(len) + (16 << 20), "{codec}: {further}");
-            compressor.trim();
+            let block = vec![0; 16 << 20];
+            let compressed = compressor.compress(&block);
+            assert!(!compressed.is_empty() && matches!(compressed, Cow::Owned(_)) == (codec != Codec::Null));
+            drop(compressed);
             assert_eq!(compressor.memory(), before, "{codec}");
         }
     }

@@ -120,8 +120,8 @@ mod tests {
             let mut compressor = Compressor::new(codec);
             let compressed = compressor.compress(&block);
             let mut decompressor = decompressor(codec);
-            assert_eq!(decompressor.decompress(compressed, 999_999), None, "{codec}");
-            assert_eq!(decompressor.decompress(compressed, 1_000_000), Some(&block[..]), "{codec}");
+            assert_eq!(decompressor.decompress(&compressed, 999_999), None, "{codec}");
+            assert_eq!(decompressor.decompress(&compressed, 1_000_000), Some(&block[..]), "{codec}");
         }
     }
 

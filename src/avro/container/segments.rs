@@ -9,7 +9,7 @@ use bytes::Bytes;
 const LARGEST: usize = 256 * 1024;
 const SMALLEST: usize = 64;
 
-/// A sequence of bytes in segments, each of them full but the last.
+/// A sequence of bytes in segments. Only the last one is written to.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     segments: Vec<Vec<u8>>,
@@ -47,6 +47,14 @@ impl Segments {
             segment.extend_from_slice(fits);
             bytes = rest;
         }
+    }
+
+    /// Appends `bytes` without copying them.
+    pub(super) fn adopt(&mut self, mut bytes: Vec<u8>) {
+        bytes.shrink_to_fit();
+        self.len += bytes.len() as u64;
+        self.held += bytes.capacity();
+        self.segments.push(bytes);
     }
 
     /// Writes `bytes` over those that begin at each of `positions`, which ascend, don't overlap, and have as many
