@@ -7,8 +7,10 @@
 mod actions;
 mod fetching;
 mod latencies;
+mod longest;
 mod records;
 mod report;
+mod run;
 mod seal;
 mod shared;
 mod takeover;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::actions::Publishing;
 use self::fetching::Fetching;
 pub(crate) use self::fetching::Gathering;
+use self::longest::Longest;
 use self::seal::Sealing;
 pub(crate) use self::shared::Shared;
 use self::takeover::TakingOver;
@@ -130,6 +133,7 @@ struct Lane<'s> {
     /// The partition whose turn it is among those with records put aside.
     next_ready: Option<TopicPartition>,
     fetching: Fetching,
+    longest: Longest,
     /// The questions where partitions begin that are still wanted.
     asked: BTreeMap<TopicPartition, CancellationToken>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
@@ -193,6 +197,7 @@ impl<'s> Lane<'s> {
             place_until: Duration::ZERO,
             next_ready: None,
             fetching: Fetching::default(),
+            longest: Longest::default(),
             asked: BTreeMap::new(),
             answers: mpsc::channel(),
             topics: shared.topics.clone(),
@@ -277,6 +282,11 @@ impl<'s> Lane<'s> {
         } else if now.monotonic < self.tick_at {
             return;
         }
+        self.tick_now(now);
+    }
+
+    /// Tells the core the time, and what memory is in use.
+    fn tick_now(&mut self, now: Now) {
         self.tick_at = now.monotonic + TICK_EVERY;
         let budget = &self.shared.budget;
         let memory = Memory { used: budget.used(), leaving: budget.leaving(), limit: budget.limit() };

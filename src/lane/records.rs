@@ -7,19 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::longest::LARGE;
+use super::run::{PlacedRun, Room, is_large, place_run, run_so_far};
 use super::{Answer, CALM_AFTER, CALM_WAIT, IDLE_WAIT, Lane, TAKE, Wait};
-use crate::batch::Batch;
-use crate::batch::place::{Placed, Placer};
+use crate::batch::place::Placer;
+use crate::core::Event;
 use crate::core::batch::{Run, SealReason};
-use crate::core::{Event, Filling};
 use crate::dead_letter::limit::Allowed;
 use crate::fault_point::{self, Point};
 use crate::registry::cache::Lookup;
 use crate::source::{PartitionError, Record};
-use crate::types::{Offset, SchemaId, TopicPartition};
-
-/// The most records between two looks at the clock and two words to the core.
-const RUN: u64 = 256;
+use crate::types::{SchemaId, TopicPartition};
 
 impl<'s> Lane<'s> {
     /// Takes records and places them, as far as they can be.
@@ -39,7 +37,7 @@ impl<'s> Lane<'s> {
         // Between takes the client may forget a topic, and give its handle to another.
         self.last = None;
         let mut taken = std::mem::take(&mut self.taken);
-        self.source.take(&mut taken, TAKE, wait);
+        self.gather(&mut taken, wait);
         self.status.polled();
         let mut records = taken.drain(..);
         while let Some(first) = records.as_slice().first() {
@@ -74,6 +72,21 @@ impl<'s> Lane<'s> {
         }
         drop(records);
         self.taken = taken;
+    }
+
+    /// Takes what is there, and while that is little what comes within `wait`.
+    fn gather(&self, taken: &mut Vec<Record<'s>>, wait: Duration) {
+        let until = self.shared.clock.monotonic() + wait;
+        let (mut known, mut bytes, mut left) = (0, 0, wait);
+        loop {
+            self.source.take(taken, TAKE - known, left);
+            bytes += taken[known..].iter().map(Record::value_len).sum::<usize>();
+            left = until.saturating_sub(self.shared.clock.monotonic());
+            if taken.len() == known || taken.len() >= TAKE || bytes >= LARGE || left.is_zero() {
+                return;
+            }
+            known = taken.len();
+        }
     }
 
     /// Takes nothing while a schema, or memory, is expected any moment: what is taken now could only be put aside.
@@ -170,6 +183,7 @@ impl<'s> Lane<'s> {
             if now >= self.place_until {
                 return self.put_back(partition, record);
             }
+            self.make_room_for(&record);
             let letters = match self.shared.gate.allows(&partition.topic, now) {
                 Allowed::Letters(most) => most,
                 Allowed::NotBefore(time) => {
@@ -216,6 +230,15 @@ impl<'s> Lane<'s> {
                 return self.look_up(partition, id);
             }
             next = next.or_else(|| records.next());
+        }
+    }
+
+    /// A large record may be all that memory has room for, or more: before it is placed the core looks at that.
+    fn make_room_for(&mut self, record: &Record<'_>) {
+        if is_large(record) {
+            self.longest.note(record.value_len());
+            self.account();
+            self.tick_now(self.now());
         }
     }
 
@@ -295,89 +318,5 @@ impl<'s> Lane<'s> {
             // A lane that has ended needs no answer.
             drop(answers.send(Answer::Schema(id, lookup)));
         });
-    }
-}
-
-/// What [`place_run`] may fill.
-struct Room {
-    filling: Filling,
-    /// So many dead letters.
-    letters: u64,
-}
-
-/// What [`place_run`] did.
-struct PlacedRun<'s> {
-    run: Run,
-    bytes: u64,
-    /// Dead letters among the records.
-    letters: u64,
-    /// The record that couldn't be placed.
-    rest: Option<Record<'s>>,
-    /// The schema that it waits for.
-    wait: Option<SchemaId>,
-}
-
-/// Places `first` and what follows in `batch`: as many records as that has room for, and no more than make one run. What
-/// was dealt with before, and was delivered once more, is passed over.
-fn place_run<'s>(
-    placer: &mut Placer<'_>,
-    partition: &TopicPartition,
-    batch: &mut Batch,
-    first: Record<'s>,
-    records: &mut dyn Iterator<Item = Record<'s>>,
-    Room { filling, letters }: Room,
-) -> PlacedRun<'s> {
-    let mut done = PlacedRun { run: Run::default(), bytes: 0, letters: 0, rest: None, wait: None };
-    done.run.first_timestamp = first.timestamp();
-    let letters_before = batch.dead_letter_count();
-    let (room, mut next) = (filling.room.min(RUN), Some(first));
-    while let Some(record) = next.take() {
-        if record.error().is_some() {
-            done.rest = Some(record);
-            break;
-        }
-        if record.offset() < filling.next {
-            tracing::debug!(%partition, offset = %record.offset(), "delivered once more");
-            next = records.next();
-            continue;
-        }
-        match placer.place(&record, partition, batch) {
-            Placed::Done => {
-                done.run.records += 1;
-                done.run.end = record.offset().next();
-                done.bytes += record.value().map_or(0, <[u8]>::len) as u64;
-            }
-            Placed::Wait(id) => {
-                done.wait = Some(id);
-                done.rest = Some(record);
-                break;
-            }
-            Placed::Full(reason) => {
-                done.run.full = Some(reason);
-                done.rest = Some(record);
-                break;
-            }
-        }
-        done.letters = (batch.dead_letter_count() - letters_before) as u64;
-        if done.run.records < room && done.letters < letters {
-            next = records.next();
-        }
-    }
-    let so_far = run_so_far(batch);
-    done.run.files = so_far.files;
-    done.run.bytes = so_far.bytes;
-    done.run.memory = so_far.memory;
-    done
-}
-
-fn run_so_far(batch: &mut Batch) -> Run {
-    Run {
-        end: Offset(0),
-        records: 0,
-        first_timestamp: None,
-        files: batch.files.len(),
-        bytes: batch.bytes(),
-        memory: batch.account(),
-        full: None,
     }
 }

@@ -18,8 +18,9 @@ impl Lane<'_> {
     /// Counts what the lane takes besides its batches.
     pub(super) fn account(&mut self) {
         let stashed = self.held.values().flat_map(|held| &held.stash);
-        let stashed: usize = stashed.map(|record| record.value().map_or(0, <[u8]>::len)).sum();
-        let fetches = Source::fetch_reserve(&self.shared.config);
+        let stashed: usize = stashed.map(Record::value_len).sum();
+        let longest = self.longest.bytes(self.shared.clock.monotonic());
+        let fetches = Source::fetch_reserve(&self.shared.config, longest);
         self.reserve.set(fetches + self.compressor.memory() + stashed);
     }
 
@@ -91,5 +92,5 @@ pub(super) fn share(config: &Config, compressor: usize) -> usize {
         return usize::MAX;
     }
     let all = config.memory_budget / SEAL_ABOVE.1 * SEAL_ABOVE.0;
-    (all / config.lanes).saturating_sub(Source::fetch_reserve(config) + compressor)
+    (all / config.lanes).saturating_sub(Source::fetch_reserve(config, 0) + compressor)
 }

@@ -38,6 +38,9 @@ const CLIENT: usize = 1 << 20;
 /// each record it keeps some 500 bytes.
 const ONE_BATCH: usize = 3 << 20;
 
+/// Of records that are larger than that, a lane has so many in memory, in one form or another, beside its batches.
+const AT_ONCE: usize = 3;
+
 /// In milliseconds.
 const HOUR: u128 = 3_600_000;
 
@@ -65,10 +68,15 @@ impl Source {
         Ok(Self { queue, consumer, assigned: RefCell::default() })
     }
 
-    /// The memory that one lane's client may take, in bytes: its queue, twice as much for what it keeps with small records,
-    /// and a response on its way. (A record batch that decompresses to several megabytes is beyond this.)
-    pub(crate) fn fetch_reserve(config: &Config) -> usize {
-        (queue_kib(config) * 1024 * 4).max(ONE_BATCH) + CLIENT
+    /// The memory that one lane takes for what is fetched, in bytes, when values have up to `longest`: the client's queue, twice
+    /// as much for what it keeps with small records, and a response on its way; of large records the one that is being placed, what
+    /// becomes of it, and the next one. (A record batch that decompresses to several megabytes is beyond this.)
+    ///
+    /// Of the budget it is never more than half, with all lanes: what is left lets them go on, however large the records are.
+    pub(crate) fn fetch_reserve(config: &Config, longest: usize) -> usize {
+        let most = config.memory_budget / 2 / config.lanes.max(1);
+        let large = longest.saturating_mul(AT_ONCE).min(most);
+        (queue_kib(config) * 1024 * 4).max(ONE_BATCH).max(large) + CLIENT
     }
 
     /// Joins the group, or tells it of other topics than before.

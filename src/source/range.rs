@@ -67,9 +67,9 @@ impl RangeReader {
         Ok(Self { queue, consumer })
     }
 
-    /// The memory that its fetches may take, in bytes.
-    pub(crate) fn memory(config: &Config) -> usize {
-        Source::fetch_reserve(config)
+    /// The memory that its fetches may take when values have up to `longest`, in bytes.
+    pub(crate) fn memory(config: &Config, longest: usize) -> usize {
+        Source::fetch_reserve(config, longest)
     }
 
     /// Appends up to `most` records (or errors) to `records`, waiting up to `wait` for the first.

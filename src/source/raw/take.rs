@@ -44,8 +44,17 @@ impl<C: ConsumerContext> RecordQueue<C> {
         }
     }
 
-    /// Appends up to `most` records to `records`, waiting up to `wait` for the first.
+    /// Appends what is there, up to `most` records, to `records`; when nothing is, waits up to `wait` for one.
+    ///
+    /// (The client, told to wait for several, gathers all that comes meanwhile, however much that is.)
     pub(in crate::source) fn take<'q>(&'q self, records: &mut Vec<Record<'q>>, most: usize, wait: Duration) {
+        if self.consume(records, most, Duration::ZERO) == 0 && !wait.is_zero() {
+            self.consume(records, 1, wait);
+        }
+    }
+
+    /// Appends up to `most` records, of those that are there or come within `wait`; how many there were.
+    fn consume<'q>(&'q self, records: &mut Vec<Record<'q>>, most: usize, wait: Duration) -> usize {
         records.reserve(most);
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         let free = records.spare_capacity_mut();
@@ -56,6 +65,7 @@ impl<C: ConsumerContext> RecordQueue<C> {
                 sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait, free.as_mut_ptr().cast(), most);
             let got = usize::try_from(got).unwrap_or(0);
             records.set_len(records.len() + got);
+            got
         }
     }
 }
@@ -118,6 +128,11 @@ impl<'q> Record<'q> {
     pub(crate) fn error(&self) -> Option<PartitionError> {
         let error = self.message().err;
         (error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| PartitionError(error.into()))
+    }
+
+    /// The length of the message's value, in bytes; 0 without one.
+    pub(crate) fn value_len(&self) -> usize {
+        self.value().map_or(0, <[u8]>::len)
     }
 
     pub(crate) fn value(&self) -> Option<&[u8]> {
