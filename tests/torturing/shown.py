@@ -23,6 +23,8 @@ SHOWN = [
      "given_a_compacted_topic_then_what_is_left_of_it_is_stored_once_and_the_audit_proves_it"),
     ("batches of every compression", "logs",
      "given_batches_of_every_compression_then_every_event_is_stored_once"),
+    ("messages of 10 MB", "bounded_memory",
+     "given_messages_of_10_megabytes_then_they_are_drained_through_96_mebibytes"),
     ("`max.poll.interval.ms` exceeded", "rebalancing",
      "given_a_lane_that_polls_too_late_then_another_takes_its_partitions_and_it_joins_again"),
     ("a process stopped for longer than its session", "rebalancing",
