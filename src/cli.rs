@@ -352,6 +352,9 @@ pub struct AuditArgs {
     /// Also read all files, count their rows and compare their digests
     #[arg(long)]
     pub deep: bool,
+    /// Offsets without a record are wrong, too: for topics that aren't compacted and that nobody writes to in transactions
+    #[arg(long)]
+    pub dense: bool,
 }
 
 /// The arguments of `valve hours`.

@@ -39,6 +39,8 @@ pub struct Request {
     pub hours: Option<(Hour, Hour)>,
     /// Whether the rows are read.
     pub deep: bool,
+    /// Whether each offset is to have had a record.
+    pub dense: bool,
 }
 
 /// Which keys are listed, and what that leaves out.
@@ -260,6 +262,7 @@ mod tests {
             known_topics: BTreeSet::from(["orders".to_owned(), "payments".to_owned()]),
             hours: hours.map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap())),
             deep: false,
+            dense: false,
         }
     }
 

@@ -55,6 +55,7 @@ pub(crate) async fn audit(
             topic_id: group.topic_ids.get(&*partition.topic).copied(),
             committed: Committed::of(partition.partition, committed),
             files: found.files.remove(&partition).unwrap_or_default(),
+            dense: request.dense,
             partition,
         };
         report.records.extend(prove(question, &plan.scope));

@@ -61,12 +61,14 @@ pub struct Question {
     pub committed: Committed,
     /// All files of the partition that were looked at.
     pub files: Vec<StoredFile>,
+    /// Whether each offset is to have had a record, so that one without is a finding.
+    pub dense: bool,
 }
 
 /// A record for the topic as it is now, and one for each that had its name before.
 #[must_use]
 pub fn prove(question: Question, scope: &Scope) -> Vec<Record> {
-    let Question { partition, topic_id, committed, files } = question;
+    let Question { partition, topic_id, committed, files, dense } = question;
     let id = match &committed {
         Committed::Own(own) => own.topic_id,
         _ => topic_id,
@@ -81,7 +83,7 @@ pub fn prove(question: Question, scope: &Scope) -> Vec<Record> {
     }
     let mut records = Vec::new();
     for (id, files) in former {
-        let mut proof = Proof::new(&partition, Some(id), scope);
+        let mut proof = Proof::new(&partition, Some(id), scope, dense);
         proof.record.notes.push(
             "the topic was deleted and created again: where this one ended can't be compared with anything"
                 .into(),
@@ -90,7 +92,7 @@ pub fn prove(question: Question, scope: &Scope) -> Vec<Record> {
         records.push(proof.record);
     }
     if !present.is_empty() || committed != Committed::Nothing {
-        let mut proof = Proof::new(&partition, id, scope);
+        let mut proof = Proof::new(&partition, id, scope, dense);
         proof.present(present, &committed, topic_id);
         records.push(proof.record);
     }
@@ -100,18 +102,19 @@ pub fn prove(question: Question, scope: &Scope) -> Vec<Record> {
 /// A record that is being made.
 struct Proof<'a> {
     scope: &'a Scope,
+    dense: bool,
     record: Record,
 }
 
 impl<'a> Proof<'a> {
-    fn new(partition: &TopicPartition, topic_id: Option<u128>, scope: &'a Scope) -> Self {
+    fn new(partition: &TopicPartition, topic_id: Option<u128>, scope: &'a Scope, dense: bool) -> Self {
         let record = Record {
             topic: partition.topic.to_string(),
             topic_id: topic_id.map(|id| format!("{id:032x}")),
             partition: partition.partition,
             ..Record::default()
         };
-        Self { scope, record }
+        Self { scope, dense, record }
     }
 
     fn present(&mut self, files: Vec<StoredFile>, committed: &Committed, topic_id: Option<u128>) {
@@ -230,6 +233,9 @@ impl<'a> Proof<'a> {
         let offsets = first.distance_to(end);
         if accounted != offsets {
             self.record.findings.push(Finding::Counts { first, end, offsets, accounted, by: by.to_owned() });
+        }
+        if self.dense && empty > 0 {
+            self.record.findings.push(Finding::Empty { first, end, offsets: empty, by: by.to_owned() });
         }
     }
 

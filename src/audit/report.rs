@@ -113,6 +113,18 @@ pub enum Finding {
         /// Where the counts stand: a batch's first file, or the committed metadata.
         by: String,
     },
+    /// Offsets without a record, where each is to have had one.
+    #[error("empty: {by} counts {offsets} offsets of [{first}, {end}) without a record")]
+    Empty {
+        /// The first offset of the range that they are in.
+        first: Offset,
+        /// The offset behind its last.
+        end: Offset,
+        /// How many they are.
+        offsets: u64,
+        /// Where the count stands: a batch's first file, or the committed metadata.
+        by: String,
+    },
     /// A file that its batch's first file lists isn't there.
     #[error("missing file: {key}, of the batch [{first}, {end}), with {rows} rows")]
     MissingFile {

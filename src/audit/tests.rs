@@ -18,7 +18,7 @@ fn audit(history: &History) -> Record {
 
 fn audit_of(files: Vec<StoredFile>, committed: Committed) -> Record {
     let partition = TopicPartition::new("orders", PARTITION);
-    let question = Question { partition, topic_id: Some(history::TOPIC_ID), committed, files };
+    let question = Question { partition, topic_id: Some(history::TOPIC_ID), committed, files, dense: false };
     let mut records = prove(question, &Scope::All);
     assert_eq!(records.len(), 1, "{records:?}");
     records.remove(0)
@@ -188,6 +188,7 @@ proptest! {
             topic_id: None,
             committed: Committed::Own(Box::new(history.committed.clone())),
             files,
+            dense: false,
         };
         prop_assert_eq!(&prove(question(files.clone()), &seen)[0].findings, &[]);
         for (what, mutant) in mutants(&files, &(0..files.len()).collect::<Vec<_>>(), nth) {
@@ -267,6 +268,7 @@ fn given_a_topic_that_was_created_again_then_each_has_its_own_record() {
         topic_id: Some(history::TOPIC_ID),
         committed: Committed::Own(Box::new(now.committed.clone())),
         files,
+        dense: false,
     };
     let records = prove(question(files.clone()), &Scope::All);
     assert_eq!(records.len(), 2);
@@ -301,4 +303,28 @@ fn given_a_released_batch_then_its_files_are_reported_under_the_mark_and_not_cou
     assert_eq!((record.verdict(), record.rows, record.batches), (Verdict::OnRecord, 7, 2));
     let released = Released { first: Offset(11), end: Offset(21), files: 1, rows: 6 };
     assert_eq!(record.released, [released]);
+}
+
+#[test]
+fn given_offsets_without_records_where_each_is_to_have_one_then_they_are_found() {
+    let none = Step::Batch { rows: Vec::new(), dead_letters: 0, skipped: 0, empty: 2 };
+    let history = play(
+        0,
+        vec![batch(&[5]), Step::Batch { rows: vec![4], dead_letters: 1, skipped: 0, empty: 0 }, none],
+        0,
+    );
+    let question = |dense| Question {
+        partition: TopicPartition::new("orders", PARTITION),
+        topic_id: Some(history::TOPIC_ID),
+        committed: Committed::Own(Box::new(history.committed.clone())),
+        files: history.files.clone(),
+        dense,
+    };
+    assert_eq!(prove(question(false), &Scope::All)[0].findings, []);
+    let found = prove(question(true), &Scope::All).remove(0).findings;
+    let of = |finding: &Finding| match finding {
+        Finding::Empty { first, end, offsets, .. } => Some((first.0, end.0, *offsets)),
+        _ => None,
+    };
+    assert_eq!(found.iter().map(of).collect::<Vec<_>>(), [Some((0, 11, 3)), Some((16, 18, 2))], "{found:?}");
 }

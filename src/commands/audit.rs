@@ -107,6 +107,7 @@ async fn run(args: AuditArgs) -> Result<Report, Failure> {
         topics,
         hours,
         deep: args.deep,
+        dense: args.dense,
     };
     let report = watch.over(audit::audit(&store, &request, &group, &watch.progress)).await?;
     report.map_err(|error| Failure::Unasked(error.to_string()))

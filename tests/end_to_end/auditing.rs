@@ -94,7 +94,7 @@ fn given_a_run_with_everything_in_it_then_the_audit_proves_it_and_its_json_says_
     scene.produce(&(300..600).map(event).collect::<Vec<_>>());
     scene.wait_committed();
     // The audit runs beside a valve that is at work.
-    let audited = audit(&settings, &["--deep", "--json"]);
+    let audited = audit(&settings, &["--deep", "--dense", "--json"]);
     assert_eq!(audited.code, Some(0), "{}", audited.text);
     let report = audited.json();
     assert_eq!(report["verdict"], "clean");

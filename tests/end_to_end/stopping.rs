@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::auditing::audit;
 use crate::event::{Event, orders};
 use crate::patience::{stays, wait_until};
 use crate::producer::Producer;
@@ -121,6 +122,10 @@ fn given_aborted_transactions_then_their_records_are_left_out_and_the_end_of_the
     valve.stop();
     assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), scene.kafka.ends(&scene.topic));
     scene.assert_stored(&produced);
+    // Five markers and fifteen aborted records are no rows, which the audit can't know.
+    let [proven, dense] = [&[][..], &["--dense"]].map(|arguments| audit(&scene.settings(), arguments));
+    assert_eq!((proven.code, dense.code), (Some(0), Some(1)), "{}{}", proven.text, dense.text);
+    assert!(dense.text.contains("without a record"), "{}", dense.text);
 }
 
 fn given_a_second_signal_then_it_leaves_at_once(stack: &Stack) {

@@ -320,7 +320,7 @@ class Run:
         path = self.logs / "audit.txt"
         with path.open("wb") as output:
             code = subprocess.run(
-                [self.options.valve, "audit", "--deep"], env=self.environ, stdout=output, stderr=subprocess.STDOUT,
+                [self.options.valve, "audit", "--deep", "--dense"], env=self.environ, stdout=output, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL, check=False,
             ).returncode
         if code != 0:

@@ -227,7 +227,7 @@ class Soak:
         found = judge.judge(files, f"_dead_letter_queue_{self.name}", self.traffic, schema_ids)
         for text in found.wrong[:5]:
             self.fail(text)
-        audit = subprocess.run([self.options.valve, "audit"], env=self.environ, capture_output=True, text=True, check=False)
+        audit = subprocess.run([self.options.valve, "audit", "--dense"], env=self.environ, capture_output=True, text=True, check=False)
         (self.logs / "audit.txt").write_text(audit.stdout + audit.stderr)
         if audit.returncode != 0 or "PROVEN" not in audit.stdout:
             self.fail(f"`valve audit` exits with {audit.returncode}")

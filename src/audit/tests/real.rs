@@ -127,6 +127,7 @@ impl Scene {
             known_topics: ["orders".to_owned()].into(),
             hours: hours.map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap())),
             deep,
+            dense: false,
         };
         let store = Store::new(sink, "archive");
         audit(&store, &request, &self.group, &Progress::default()).await.unwrap()

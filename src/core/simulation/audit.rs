@@ -68,6 +68,7 @@ impl World {
             topic_id: Some(id),
             committed: committed.clone(),
             files,
+            dense: false,
         };
         let records = prove(question, &Scope::All);
         let wrong = records.iter().filter(current).find(|record| record.verdict() == Verdict::Wrong)?;
