@@ -9,8 +9,8 @@ use rdkafka::client::{Client, ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
-use super::raw::describe;
 use super::raw::token::set_token;
+use super::raw::{describe, exit};
 use super::tokens;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, KafkaConfig};
@@ -27,6 +27,7 @@ pub(crate) fn client_config(kafka: &KafkaConfig) -> ClientConfig {
 
 /// The same over what `config` has already. (What a `ClientConfig` tells of its properties has no passwords: it can't be copied.)
 pub(crate) fn configure(config: &mut ClientConfig, kafka: &KafkaConfig) {
+    exit::without_clean_up();
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", "valve");
     // Half a megabyte a client for histograms that nobody asked for.

@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_user_that_the_brokers_dont_know_then_valve_waits_says_so_and_goes_on_once_they_do,
     given_a_wrong_password_then_each_command_says_so_and_none_shows_it,
     given_brokers_whose_authority_isnt_trusted_then_readyz_says_so,
+    given_clients_amid_handshakes_when_the_process_ends_then_it_ends_well,
     given_an_authority_named_by_ssl_cert_file_then_it_is_trusted,
     given_brokers_that_want_a_certificate_and_get_none_then_readyz_says_so,
 ];
@@ -152,6 +153,25 @@ fn given_brokers_whose_authority_isnt_trusted_then_readyz_says_so(stack: &Stack)
     wait_until("the reason", || valve.wait_unready("kafka: ").contains("certificate verify failed"));
     valve.terminate();
     assert_eq!(valve.exit_code(), Some(0), "nothing was read");
+}
+
+/// One handshake after the other, so that some of them are under way. Nearly one in ten crashed.
+fn given_clients_amid_handshakes_when_the_process_ends_then_it_ends_well(stack: &Stack) {
+    let scene = Scene::new(stack, 1);
+    let settings = sasl(&scene, "SCRAM-SHA-512")
+        .without("VALVE_KAFKA__PROPERTIES__SSL_CA_LOCATION")
+        .with("VALVE_KAFKA__PROPERTIES__RECONNECT_BACKOFF_MS", "1")
+        .with("VALVE_KAFKA__PROPERTIES__RECONNECT_BACKOFF_MAX_MS", "1")
+        .with("VALVE_LANES", "8");
+    for _ in 0..6 {
+        let mut valves: Vec<_> = (0..4).map(|_| Valve::run(&settings)).collect();
+        for valve in &valves {
+            wait_until("the reason", || valve.wait_unready("kafka: ").contains("certificate verify failed"));
+            valve.terminate();
+        }
+        let codes: Vec<_> = valves.iter_mut().map(Valve::exit_code).collect();
+        assert_eq!(codes, [Some(0); 4]);
+    }
 }
 
 fn given_an_authority_named_by_ssl_cert_file_then_it_is_trusted(stack: &Stack) {
