@@ -105,10 +105,11 @@ impl OpenFile {
         if self.counts {
             return;
         }
-        if self.block_rows > 0 && self.block.len() + datum.len() > block_bytes {
+        let alone = datum.len() >= block_bytes;
+        if self.block_rows > 0 && (alone || self.block.len() + datum.len() > block_bytes) {
             self.finish_block(compressor);
         }
-        if datum.len() >= block_bytes {
+        if alone {
             // A block of its own, and as large as it may be: it isn't copied first.
             return self.write_block(datum, 1, compressor);
         }

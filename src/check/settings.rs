@@ -26,7 +26,7 @@ fn valid(config: &Config) -> Finding {
 
 /// How the budget is used. That it is enough was validated.
 fn memory(config: &Config, limit: u64) -> Finding {
-    let (lanes, fetches) = (config.lanes, config.lanes * Source::fetch_reserve(config, 0));
+    let (lanes, fetches) = (config.lanes, config.lanes * Source::fetch_reserve(config, 0, 0));
     let limit = limit.max(1);
     let share = (config.memory_budget as u64 * 100 + limit / 2) / limit;
     let said = format!(

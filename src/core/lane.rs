@@ -77,6 +77,11 @@ impl Lane {
         }
     }
 
+    /// What the open batches may come to before partitions take turns, in bytes, from now on.
+    pub fn set_share(&mut self, share: usize) {
+        self.turns.set_share(share);
+    }
+
     /// The open batch of `partition` for records that were delivered, opened if there is none; `None` while the
     /// partition takes nothing.
     pub fn fill(&mut self, partition: &TopicPartition, now: Now) -> Option<Filling> {

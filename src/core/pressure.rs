@@ -56,7 +56,8 @@ impl Pressure {
                 sealed || memory.used > share(STOP_ABOVE)
             }
             Some(_) => memory.used >= share(RESUME_BELOW),
-            None => memory.used > share(STOP_ABOVE),
+            // Likewise: it would stop again before what was put aside is placed.
+            None => memory.used > share(STOP_ABOVE) && (memory.leaving > 0 || sealed),
         };
         self.since = stops.then_some(self.since.unwrap_or(now.monotonic));
         self.pauses = self.since.is_some_and(|since| now.monotonic.saturating_sub(since) >= PAUSE_AFTER);

@@ -48,6 +48,11 @@ impl Turns {
         Self { share, per_record: GUESS, given: 0 }
     }
 
+    /// From now on it is this much.
+    pub(super) fn set_share(&mut self, share: usize) {
+        self.share = share;
+    }
+
     /// A number behind all that were given: who gets it waits for all others.
     pub(super) fn last(&mut self) -> u64 {
         self.given += 1;

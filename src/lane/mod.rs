@@ -134,6 +134,8 @@ struct Lane<'s> {
     next_ready: Option<TopicPartition>,
     fetching: Fetching,
     longest: Longest,
+    /// The values of the records put aside, in bytes, when they were counted last.
+    put_aside: usize,
     /// The questions where partitions begin that are still wanted.
     asked: BTreeMap<TopicPartition, CancellationToken>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
@@ -176,7 +178,8 @@ impl<'s> Lane<'s> {
             start: StartPolicy::of(config),
             grace: config.rebalance_grace,
             shutdown_deadline: config.shutdown_deadline,
-            share: report::share(config, compressor.memory()),
+            // As soon as the lane counts its memory it is less.
+            share: usize::MAX,
         };
         Self {
             shared,
@@ -198,6 +201,7 @@ impl<'s> Lane<'s> {
             next_ready: None,
             fetching: Fetching::default(),
             longest: Longest::default(),
+            put_aside: 0,
             asked: BTreeMap::new(),
             answers: mpsc::channel(),
             topics: shared.topics.clone(),

@@ -183,7 +183,13 @@ impl<'s> Lane<'s> {
             if now >= self.place_until {
                 return self.put_back(partition, record);
             }
-            self.make_room_for(&record);
+            if is_large(&record) {
+                self.make_room_for(&record);
+                if self.fetching.is_stale(partition) {
+                    // Stopped by that: it comes again.
+                    return self.goes_on_with(partition, &record);
+                }
+            }
             let letters = match self.shared.gate.allows(&partition.topic, now) {
                 Allowed::Letters(most) => most,
                 Allowed::NotBefore(time) => {
@@ -235,10 +241,14 @@ impl<'s> Lane<'s> {
 
     /// A large record may be all that memory has room for, or more: before it is placed the core looks at that.
     fn make_room_for(&mut self, record: &Record<'_>) {
-        if is_large(record) {
-            self.longest.note(record.value_len());
-            self.account();
-            self.tick_now(self.now());
+        self.longest.note(record.value_len());
+        self.set_aside();
+        self.tick_now(self.now());
+    }
+
+    fn goes_on_with(&mut self, partition: &TopicPartition, record: &Record<'_>) {
+        if let Some(held) = self.held.get_mut(partition) {
+            held.next = record.timestamp();
         }
     }
 

@@ -18,10 +18,17 @@ impl Lane<'_> {
     /// Counts what the lane takes besides its batches.
     pub(super) fn account(&mut self) {
         let stashed = self.held.values().flat_map(|held| &held.stash);
-        let stashed: usize = stashed.map(Record::value_len).sum();
+        self.put_aside = stashed.map(Record::value_len).sum();
+        self.set_aside();
+    }
+
+    /// The same, with as much put aside as there was when that was counted last.
+    pub(super) fn set_aside(&mut self) {
+        let compressor = self.compressor.memory();
         let longest = self.longest.bytes(self.shared.clock.monotonic());
-        let fetches = Source::fetch_reserve(&self.shared.config, longest);
-        self.reserve.set(fetches + self.compressor.memory() + stashed);
+        let reserve = Source::fetch_reserve(&self.shared.config, longest, compressor) + compressor;
+        self.reserve.set(reserve + self.put_aside);
+        self.core.set_share(share(&self.shared.config, reserve));
     }
 
     /// Publishes how far everything is durable, and tells the core of positions behind the last record.
@@ -83,14 +90,14 @@ impl Lane<'_> {
     }
 }
 
-/// What the open batches of one lane may come to, in bytes, before partitions that lag take turns. The eager protocol knows
-/// whole assignments only: to stop fetching one partition would begin all others anew.
-pub(super) fn share(config: &Config, compressor: usize) -> usize {
+/// What the open batches of one lane that sets `reserve` aside may come to, in bytes, before partitions that lag take turns. The
+/// eager protocol knows whole assignments only: to stop fetching one partition would begin all others anew.
+fn share(config: &Config, reserve: usize) -> usize {
     let eager = config.group.protocol == GroupProtocol::Classic
         && config.group.assignment != Assignment::CooperativeSticky;
     if eager {
         return usize::MAX;
     }
     let all = config.memory_budget / SEAL_ABOVE.1 * SEAL_ABOVE.0;
-    (all / config.lanes).saturating_sub(Source::fetch_reserve(config, 0) + compressor)
+    (all / config.lanes).saturating_sub(reserve)
 }

@@ -49,9 +49,10 @@ pub(super) fn place_run<'s>(
     done.run.first_timestamp = first.timestamp();
     let letters_before = batch.dead_letter_count();
     let room = if is_large(&first) { 1 } else { filling.room.min(RUN) };
-    let mut next = Some(first);
+    let (mut next, mut is_first) = (Some(first), true);
     while let Some(record) = next.take() {
-        if record.error().is_some() || done.run.records > 0 && is_large(&record) {
+        let looked_at = std::mem::take(&mut is_first);
+        if record.error().is_some() || is_large(&record) && !looked_at {
             done.rest = Some(record);
             break;
         }

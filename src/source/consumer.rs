@@ -72,9 +72,10 @@ impl Source {
     /// as much for what it keeps with small records, and a response on its way; of large records the one that is being placed, what
     /// becomes of it, and the next one. (A record batch that decompresses to several megabytes is beyond this.)
     ///
-    /// Of the budget it is never more than half, with all lanes: what is left lets them go on, however large the records are.
-    pub(crate) fn fetch_reserve(config: &Config, longest: usize) -> usize {
-        let most = config.memory_budget / 2 / config.lanes.max(1);
+    /// For large records no more is set aside than makes half the budget for all lanes and a takeover, with their compressors of
+    /// `compressor` bytes each: what is left lets them go on, however large the records are.
+    pub(crate) fn fetch_reserve(config: &Config, longest: usize, compressor: usize) -> usize {
+        let most = (config.memory_budget / 2 / (config.lanes + 1)).saturating_sub(CLIENT + compressor);
         let large = longest.saturating_mul(AT_ONCE).min(most);
         (queue_kib(config) * 1024 * 4).max(ONE_BATCH).max(large) + CLIENT
     }

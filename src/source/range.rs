@@ -67,9 +67,9 @@ impl RangeReader {
         Ok(Self { queue, consumer })
     }
 
-    /// The memory that its fetches may take when values have up to `longest`, in bytes.
-    pub(crate) fn memory(config: &Config, longest: usize) -> usize {
-        Source::fetch_reserve(config, longest)
+    /// The memory that its fetches may take when values have up to `longest`, beside a compressor, in bytes.
+    pub(crate) fn memory(config: &Config, longest: usize, compressor: usize) -> usize {
+        Source::fetch_reserve(config, longest, compressor)
     }
 
     /// Appends up to `most` records (or errors) to `records`, waiting up to `wait` for the first.

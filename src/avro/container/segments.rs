@@ -50,11 +50,16 @@ impl Segments {
     }
 
     /// Appends `bytes` without copying them.
-    pub(super) fn adopt(&mut self, mut bytes: Vec<u8>) {
-        bytes.shrink_to_fit();
+    pub(super) fn adopt(&mut self, bytes: Vec<u8>) {
         self.len += bytes.len() as u64;
         self.held += bytes.capacity();
         self.segments.push(bytes);
+        // What has room behind its bytes isn't written to any more, or shall have none.
+        for segment in self.segments.iter_mut().rev().take(2) {
+            self.held -= segment.capacity();
+            segment.shrink_to_fit();
+            self.held += segment.capacity();
+        }
     }
 
     /// Writes `bytes` over those that begin at each of `positions`, which ascend, don't overlap, and have as many
@@ -148,15 +153,20 @@ mod tests {
     proptest! {
         #[test]
         fn given_any_writes_and_overwrites_then_the_bytes_are_those_of_a_plain_vector(
-            writes in prop::collection::vec((0..9000_usize, any::<u8>()), 0..30),
+            writes in prop::collection::vec((0..9000_usize, any::<u8>(), any::<bool>()), 0..30),
             gap in 16..700_usize,
         ) {
             let mut segments = Segments::default();
             let mut plain = Vec::new();
-            for (len, byte) in writes {
-                segments.write(&vec![byte; len]);
+            for (len, byte, adopts) in writes {
+                if adopts {
+                    segments.adopt(vec![byte; len]);
+                } else {
+                    segments.write(&vec![byte; len]);
+                }
                 plain.extend(vec![byte; len]);
                 prop_assert_eq!(segments.len(), plain.len() as u64);
+                prop_assert_eq!(segments.capacity(), segments.recount());
             }
             let marker: Vec<u8> = (100..116).collect();
             let positions: Vec<u64> =

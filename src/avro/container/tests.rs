@@ -233,6 +233,17 @@ fn given_a_huge_datum_then_its_memory_is_given_back() {
 }
 
 #[test]
+fn given_many_large_datums_that_compress_well_then_little_more_is_held_than_they_come_to() {
+    let datum: Vec<u8> = (0..200_000_u32).map(|n| (n / 100 * 37) as u8).collect();
+    for codec in CODECS {
+        let mut compressor = Compressor::new(codec);
+        let file = filled(&vec![datum.clone(); 50], &mut compressor);
+        let held = file.capacity() as u64;
+        assert!(held <= file.compressed() / 4 * 5 + (256 << 10) + 10_000, "{codec}: {held} for {}", file.compressed());
+    }
+}
+
+#[test]
 fn given_one_small_datum_then_little_is_held() {
     let mut compressor = Compressor::new(Codec::Snappy);
     let file = filled(&[vec![0; 300]], &mut compressor);

@@ -34,7 +34,7 @@ const MAX_NAME: usize = syntax::MAX_TOPIC_NAME - crate::dead_letter::TOPIC_PREFI
 const MAX_KEY_PART: usize = 300;
 /// What valve needs besides room for its largest records: blocks, headers, a part being uploaded.
 const BASE_MEMORY: usize = 8 << 20;
-/// How many records of the largest size must fit the budget: in the block, compressed, uploaded, fetched.
+/// How many records of the largest size must fit the budget: fetched, placed, compressed, uploaded.
 const LARGEST_RECORDS: usize = 4;
 
 /// What the process runs on, as far as settings depend on it.

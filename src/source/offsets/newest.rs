@@ -10,6 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset as ClientOffset;
 
 use super::{Offsets, listen, log_offsets};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::source::client::reason;
 use crate::source::range::{Reader, outside_the_group};
@@ -18,9 +19,9 @@ use crate::types::{Offset, TopicPartition, UnixMillis};
 
 /// So far before the log's end reading begins: the last offsets may be none of a record (markers of transactions).
 const TAIL: i64 = 5;
-/// How long one look for records takes, and how many of them there are: ten seconds.
+/// How long records are looked for, and how long one look takes at most.
+const TIME: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 100;
 /// How many records are taken at once.
 const MOST: usize = 100;
 
@@ -94,7 +95,8 @@ fn fetch(config: &Config, logs: &Logs, fetched: &mut BTreeMap<String, Fetched>) 
         let late = "it has records, but none of them came within 10 s".to_owned();
         fetched.insert(partition.topic.to_string(), Fetched::Failed(late));
     }
-    for _ in 0..LOOKS {
+    let clock = SystemClock::new();
+    while clock.monotonic() < TIME {
         listen(&consumer);
         let mut records = Vec::new();
         queue.take(&mut records, MOST, WAIT);
