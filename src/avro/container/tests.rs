@@ -239,7 +239,11 @@ fn given_many_large_datums_that_compress_well_then_little_more_is_held_than_they
         let mut compressor = Compressor::new(codec);
         let file = filled(&vec![datum.clone(); 50], &mut compressor);
         let held = file.capacity() as u64;
-        assert!(held <= file.compressed() / 4 * 5 + (256 << 10) + 10_000, "{codec}: {held} for {}", file.compressed());
+        assert!(
+            held <= file.compressed() / 4 * 5 + (256 << 10) + 10_000,
+            "{codec}: {held} for {}",
+            file.compressed()
+        );
     }
 }
 

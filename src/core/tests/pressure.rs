@@ -72,7 +72,8 @@ fn given_little_memory_of_which_nothing_leaves_then_what_is_open_grows_until_it_
 
 /// As when what other lanes and a takeover set aside is more: before a large record it is looked at twice in a turn.
 #[test]
-fn given_memory_of_which_nothing_leaves_and_nothing_can_be_sealed_then_records_are_taken_however_often_it_is_looked_at() {
+fn given_memory_of_which_nothing_leaves_and_nothing_can_be_sealed_then_records_are_taken_however_often_it_is_looked_at()
+ {
     let mut rig = Rig::filling(&[p(0)]);
     for _ in 0..4 {
         assert_eq!(with_leaving(&mut rig, 99, 0), []);
