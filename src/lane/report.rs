@@ -24,11 +24,11 @@ impl Lane<'_> {
 
     /// The same, with as much put aside as there was when that was counted last.
     pub(super) fn set_aside(&mut self) {
-        let compressor = self.compressor.memory();
         let longest = self.longest.bytes(self.shared.clock.monotonic());
-        let reserve = Source::fetch_reserve(&self.shared.config, longest, compressor) + compressor;
+        let config = &self.shared.config;
+        let reserve = Source::fetch_reserve(config, longest, self.compressor.memory());
         self.reserve.set(reserve + self.put_aside);
-        self.core.set_share(share(&self.shared.config, reserve));
+        self.core.set_share(share(config, reserve));
     }
 
     /// Publishes how far everything is durable, and tells the core of positions behind the last record.

@@ -70,14 +70,15 @@ impl Source {
 
     /// The memory that one lane takes for what is fetched, in bytes, when values have up to `longest`: the client's queue, twice
     /// as much for what it keeps with small records, and a response on its way; of large records the one that is being placed, what
-    /// becomes of it, and the next one. (A record batch that decompresses to several megabytes is beyond this.)
+    /// becomes of it, and the next one; and a compressor of `compressor` bytes. (A record batch that decompresses to several megabytes
+    /// is beyond this.)
     ///
-    /// For large records no more is set aside than makes half the budget for all lanes and a takeover, with their compressors of
-    /// `compressor` bytes each: what is left lets them go on, however large the records are.
+    /// For large records no more is set aside than makes half the budget for all lanes and a takeover: what is left lets them go on,
+    /// however large the records are.
     pub(crate) fn fetch_reserve(config: &Config, longest: usize, compressor: usize) -> usize {
         let most = (config.memory_budget / 2 / (config.lanes + 1)).saturating_sub(CLIENT + compressor);
         let large = longest.saturating_mul(AT_ONCE).min(most);
-        (queue_kib(config) * 1024 * 4).max(ONE_BATCH).max(large) + CLIENT
+        (queue_kib(config) * 1024 * 4).max(ONE_BATCH).max(large) + CLIENT + compressor
     }
 
     /// Joins the group, or tells it of other topics than before.

@@ -67,7 +67,7 @@ impl RangeReader {
         Ok(Self { queue, consumer })
     }
 
-    /// The memory that its fetches may take when values have up to `longest`, beside a compressor, in bytes.
+    /// The memory that its fetches may take when values have up to `longest`, and a compressor, in bytes.
     pub(crate) fn memory(config: &Config, longest: usize, compressor: usize) -> usize {
         Source::fetch_reserve(config, longest, compressor)
     }

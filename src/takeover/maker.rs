@@ -139,11 +139,7 @@ impl Maker {
             RangeReader::open(config, range.intent.layout.read_committed, range.partition, range.first)
                 .map_err(|error| kafka(range, &error.to_string()))?;
         let mut reserve = self.budget.account();
-        let memory = |longest, compressor: &Compressor| {
-            let compressor = compressor.memory();
-            RangeReader::memory(config, longest, compressor) + compressor
-        };
-        reserve.set(memory(0, compressor));
+        reserve.set(RangeReader::memory(config, 0, compressor.memory()));
         let mut schemas = Schemas::default();
         let (mut next, mut records, mut longest) = (range.first, Vec::new(), 0);
         let mut stalled_at = self.clock.monotonic() + STALLED;
@@ -151,7 +147,7 @@ impl Maker {
             range.check()?;
             reader.take(&mut records, TAKE, WAIT);
             longest = records.iter().map(Record::value_len).fold(longest, usize::max);
-            reserve.set(memory(longest, compressor));
+            reserve.set(RangeReader::memory(config, longest, compressor.memory()));
             let before = next;
             for record in records.drain(..) {
                 next = next.max(self.place(range, &record, next, batch, &mut schemas, compressor)?);

@@ -315,7 +315,7 @@ class Run:
             self.fail(f"said {times} times: {text}")
 
     def audit(self):
-        """What `valve audit --deep` says of it all."""
+        """What `valve audit --deep --dense` says of it all."""
         begun = time.monotonic()
         path = self.logs / "audit.txt"
         with path.open("wb") as output:
@@ -324,7 +324,7 @@ class Run:
                 stdin=subprocess.DEVNULL, check=False,
             ).returncode
         if code != 0:
-            self.fail(f"`valve audit --deep` exits with {code}: {path}")
+            self.fail(f"`valve audit --deep --dense` exits with {code}: {path}")
         return f"exit code {code}, after {time.monotonic() - begun:.0f} s"
 
     def check(self):

@@ -247,6 +247,17 @@ fn given_many_large_datums_that_compress_well_then_little_more_is_held_than_they
     }
 }
 
+/// Rows are read back in their order: the digest stands on it.
+#[test]
+fn given_empty_datums_before_one_that_is_just_a_block_then_theirs_comes_first() {
+    let mut compressor = Compressor::new(Codec::Null);
+    let mut file = filled(&[vec![], vec![], vec![7; BLOCK_BYTES]], &mut compressor);
+    let blocks = file.take_blocks(&SYNC).concat();
+    // Two rows of no bytes.
+    assert!(blocks.starts_with(&[&[4, 0][..], &SYNC].concat()), "{:?}", &blocks[..20]);
+    assert_eq!(file.pending(), 0);
+}
+
 #[test]
 fn given_one_small_datum_then_little_is_held() {
     let mut compressor = Compressor::new(Codec::Snappy);
