@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::longest::LARGE;
 use super::{Held, Lane, Wait};
 use crate::config::{Assignment, Config, GroupProtocol};
 use crate::core::{Event, SEAL_ABOVE};
@@ -34,11 +35,15 @@ impl Lane<'_> {
     /// Publishes how far everything is durable, and tells the core of positions behind the last record.
     pub(super) fn report(&mut self) {
         let now = self.shared.clock.monotonic();
-        if now < self.report_at {
+        let due = now >= self.report_at;
+        // A few large records put aside are too much to be counted a second later.
+        if due || self.longest.bytes(now) >= LARGE {
+            self.account();
+        }
+        if !due {
             return;
         }
         self.report_at = now + REPORT_EVERY;
-        self.account();
         self.source.keep_forwarding();
         if now >= self.trouble_until {
             self.trouble.clear();

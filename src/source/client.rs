@@ -10,7 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
 use super::raw::token::set_token;
-use super::raw::{describe, exit};
+use super::raw::{describe, exit, large};
 use super::tokens;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, KafkaConfig};
@@ -28,6 +28,7 @@ pub(crate) fn client_config(kafka: &KafkaConfig) -> ClientConfig {
 /// The same over what `config` has already. (What a `ClientConfig` tells of its properties has no passwords: it can't be copied.)
 pub(crate) fn configure(config: &mut ClientConfig, kafka: &KafkaConfig) {
     exit::without_clean_up();
+    large::give_back_at_once();
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", "valve");
     // Half a megabyte a client for histograms that nobody asked for.

@@ -7,13 +7,15 @@
 //! - [`describe`]: what the brokers say of topics and of a group: ids, errors, what this client may do with them.
 //! - [`token`]: a token for a client that isn't polled.
 //! - [`exit`]: no clean-up of OpenSSL behind clients that are still at work.
+//! - [`large`]: large memory goes back to the system at once.
 //! - `waits`: the client's waits, whatever happens to the wall clock.
 
-#![expect(unsafe_code, reason = "calls librdkafka's C API; each block states why it is sound")]
+#![expect(unsafe_code, reason = "calls librdkafka's C API and its libraries'; each block states why it is sound")]
 
 pub(super) mod commit;
 pub(super) mod describe;
 pub(super) mod exit;
+pub(super) mod large;
 pub(super) mod log_end;
 pub(super) mod take;
 pub(super) mod token;
