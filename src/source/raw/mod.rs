@@ -10,7 +10,10 @@
 //! - [`large`]: large memory goes back to the system at once.
 //! - `waits`: the client's waits, whatever happens to the wall clock.
 
-#![expect(unsafe_code, reason = "calls librdkafka's C API and its libraries'; each block states why it is sound")]
+#![expect(
+    unsafe_code,
+    reason = "calls librdkafka's C API and its libraries'; each block states why it is sound"
+)]
 
 pub(super) mod commit;
 pub(super) mod describe;
