@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -93,6 +94,11 @@ class HttpProxy(ThreadingHTTPServer):
         self.upstream, self.instead = upstream, None
         self.address = f"127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        # That connections end early is what the faults are for.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class Request(BaseHTTPRequestHandler):
