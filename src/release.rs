@@ -1,4 +1,4 @@
-//! Letting go of a promised batch that can't be made again (PROTOCOL.md, "Takeover"): records of its range are gone, or
+//! Letting go of a promised batch that can't be made again (docs/protocol.md, "Takeover"): records of its range are gone, or
 //! other rows lie under its files' keys.
 //!
 //! What can still be read of it is made. Of the files that come of that, those whose identity is in the store already are

@@ -1,5 +1,5 @@
 //! `valve audit`: proves from the group's committed metadata and the files' headers that every offset is covered
-//! exactly once, or says which aren't (DESIGN.md, idea 4; PROTOCOL.md, "The audit's snapshot").
+//! exactly once, or says which aren't (docs/protocol.md, "The audit's snapshot").
 //!
 //! - [`proof`]: the arithmetic, without I/O; [`scope`]: what of the store it may take for complete.
 //! - [`report`]: what it comes to; `table` shows it to people.

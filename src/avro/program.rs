@@ -6,7 +6,7 @@
 //! encodes to nothing is none: every operation that repeats consumes at least a byte, so that the walk's time is
 //! linear in the datum, however a schema is nested.
 //!
-//! The limits here are part of the *rules* (PROTOCOL.md): another value changes records' fates, so it takes another
+//! The limits here are part of the *rules* (docs/protocol.md): another value changes records' fates, so it takes another
 //! number of the rules.
 
 use std::fmt;
@@ -44,7 +44,7 @@ impl Program {
     /// Compiles `schema`, with marks where the fields of `timestamps` are.
     ///
     /// # Errors
-    /// When the schema cannot be compiled within the limits (see DESIGN.md, idea 11).
+    /// When the schema cannot be compiled within the limits.
     pub fn compile(schema: &WriterSchema, timestamps: &TimestampRules) -> Result<Self, UnusableSchema> {
         let schema = schema.parsed()?;
         Compiler::new(&schema, PathTree::new(timestamps))?.program(&schema)

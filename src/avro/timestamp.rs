@@ -30,7 +30,7 @@
 //! | `24:00`, `24:00:00` | the next midnight; a fraction may only be zeros |
 //! | second 60 (a leap second) | the second behind second 59, which is the next minute's first, as POSIX counts |
 //!
-//! All this is part of the *rules* (PROTOCOL.md).
+//! All this is part of the *rules* (docs/protocol.md).
 
 use std::ops::Range;
 

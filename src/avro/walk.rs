@@ -1,6 +1,6 @@
 //! The validating walk: does a datum consist of exactly what its schema says, and when did it happen?
 //!
-//! It refuses whatever some reader of a container file would stumble over (DESIGN.md, idea 11), so that a corrupt
+//! It refuses whatever some reader of a container file would stumble over, so that a corrupt
 //! datum cannot ruin the file that it would be spliced into. It decodes nothing, allocates nothing and takes time
 //! linear in the datum. It calls itself for items and referenced records only, at most twice per level of nesting
 //! (plus once per name of a candidate's path), so that [`MAX_LEVELS`] bounds its stack.

@@ -1,4 +1,4 @@
-//! What is said of each file of a batch: its key, its sync marker and its header's metadata (DESIGN.md, idea 4). A
+//! What is said of each file of a batch: its key, its sync marker and its header's metadata. A
 //! function of the intent and the outcome, so that it can be made before the files are, or again.
 
 use serde_json::json;

@@ -36,7 +36,7 @@ fn memory(config: &Config, limit: u64) -> Finding {
         size(fetches as u64),
     );
     let finding = Finding::new("settings", "share out the memory", Outcome::Well).saying(said);
-    // What the process takes beside its buffers (the first invariant on memory in ARCHITECTURE.md).
+    // What the process takes beside its buffers (ARCHITECTURE.md, invariant 6).
     let beside = 64 << 20;
     if (config.memory_budget as u64).saturating_add(beside) > limit {
         return Finding { outcome: Outcome::Warned, ..finding }.advising(

@@ -177,8 +177,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     optional(
         "sink.storage_class",
-        "`STANDARD`, `REDUCED_REDUNDANCY`, `STANDARD_IA`, `ONEZONE_IA`, `INTELLIGENT_TIERING`, `GLACIER`, `GLACIER_IR`, `DEEP_ARCHIVE`, `EXPRESS_ONEZONE`; only with `s3`",
-        "the objects' storage class",
+        "`STANDARD`, `REDUCED_REDUNDANCY`, `STANDARD_IA`, `ONEZONE_IA`, `INTELLIGENT_TIERING`, `GLACIER`, `GLACIER_IR`, `DEEP_ARCHIVE`; only with `s3`",
+        "the objects' storage class; with `GLACIER` and `DEEP_ARCHIVE` nothing reads files back: no audit, no marks, no `start` = `stored`",
     ),
     optional(
         "sink.acl",
@@ -260,7 +260,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "lanes",
         "cores",
         "a number from 1 to 256, or `cores`; each needs 8 MiB of `memory.budget`",
-        "consumer threads; `cores` are as many as the memory allows",
+        "consumer threads; `cores` = one for each core, as far as `memory.budget` has room",
     ),
     preset(
         "memory.budget",

@@ -1,4 +1,4 @@
-//! What every offset commit of valve carries as metadata (PROTOCOL.md, "The metadata of every commit").
+//! What every offset commit of valve carries as metadata (docs/protocol.md, "The metadata of every commit").
 //!
 //! It is the whole of valve's state: where this group's record of the partition begins, what is covered since the
 //! last file, and, when a batch is promised, everything that the batch's outcome depends on. Encoded, it is `v1:`

@@ -95,7 +95,7 @@ pub struct FilePlace<'a> {
     pub hour: Hour,
     /// How many records it holds.
     pub count: u64,
-    /// Its identity (PROTOCOL.md, "Identity of a file").
+    /// Its identity (docs/protocol.md, "Identity of a file").
     pub uuid: Uuid,
 }
 

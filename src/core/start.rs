@@ -1,4 +1,4 @@
-//! Where a partition begins, decided from what the broker knows of it (PROTOCOL.md, "Where to start").
+//! Where a partition begins, decided from what the broker knows of it (docs/protocol.md, "Where to start").
 
 use super::intent::{Coverage, Found, Intent, MAX_LOST_RANGES, Metadata, RULES};
 use crate::config::{Config, OutOfRange, Start};

@@ -36,7 +36,7 @@ pub(super) const SCHEMAS: [&str; 7] = [
     include_str!("../demo/schemas/page-view.avsc"),
 ];
 
-/// What the walk refuses although apache-avro, which is more lenient, may read it (DESIGN.md, idea 11).
+/// What the walk refuses although apache-avro, which is more lenient, may read it (`avro::walk`).
 const STRICTER: [&str; 11] = [
     // At the end of the bytes, apache-avro takes a value that is missing for null.
     "the datum ends within a value",

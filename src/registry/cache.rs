@@ -4,7 +4,7 @@
 //! of the process: its text and what is compiled from it, some ten kilobytes for each schema that valve meets. What
 //! is *not* known is never kept as a verdict, only since when the registry has been saying so.
 //!
-//! This module owns the decision that an id is unknown (PROTOCOL.md, "Deciding that a schema id is unknown"): the
+//! This module owns the decision that an id is unknown (docs/protocol.md, "Deciding that a schema id is unknown"): the
 //! last answer was 40403, and its request was sent at least `registry.unknown_after` after the first such answer
 //! came, with no other answer in between. An outage is not an answer: it neither counts nor starts the time anew, and
 //! a look-up outlasts it. The time is remembered from one look-up to the next, so that a topic full of one

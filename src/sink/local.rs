@@ -2,7 +2,7 @@
 //!
 //! A file appears under its name whole or not at all, and is never replaced: it is written under a temporary name
 //! that no other attempt uses, synced, then *linked* to its final name, which fails if that exists. (A shared
-//! temporary name would let a process that wakes up late write into the visible file; PROTOCOL.md, "Identity of
+//! temporary name would let a process that wakes up late write into the visible file; docs/protocol.md, "Identity of
 //! a file".) All directories up to the root are synced before a put is done, whoever made them; the root and what
 //! lies above it by who makes them.
 //!

@@ -26,7 +26,7 @@ mod refusal;
 pub mod retry;
 pub mod s3;
 
-/// The digest of an object's rows (PROTOCOL.md, "Identity of a file"), stored with it: as
+/// The digest of an object's rows (docs/protocol.md, "Identity of a file"), stored with it: as
 /// `x-amz-meta-valve-digest` in S3, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub u128);

@@ -348,7 +348,7 @@ pub(super) fn isolation(read_committed: bool) -> &'static str {
     if read_committed { "read_committed" } else { "read_uncommitted" }
 }
 
-/// The properties that the protocol depends on (PROTOCOL.md, "What belongs to valve").
+/// The properties that the protocol depends on (docs/protocol.md, "What belongs to valve").
 fn own_by_valve(properties: &mut ClientConfig, config: &Config) {
     let isolation = isolation(config.group.isolation == Isolation::ReadCommitted);
     properties

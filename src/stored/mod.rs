@@ -1,7 +1,7 @@
 //! What the store has of this valve: its files, found by listing, described by their headers.
 //!
 //! A header says which batch a file belongs to and, in a batch's first file, what the whole cover that ends with it
-//! came to (DESIGN.md, idea 4). Whoever wants to know what was stored (the audit, a start from what is stored, the
+//! came to. Whoever wants to know what was stored (the audit, a start from what is stored, the
 //! release of a batch) asks here; nothing here decides what it means, or reads a row.
 //!
 //! - [`store`]: lists keys and reads the beginnings of objects.

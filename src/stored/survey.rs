@@ -1,5 +1,5 @@
 //! What is stored of a topic in which the group has no offset: whether this valve was here before, and where its files
-//! end (PROTOCOL.md, "Where to start").
+//! end (docs/protocol.md, "Where to start").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Making batches again that an earlier owner promised (PROTOCOL.md, "Takeover").
+//! Making batches again that an earlier owner promised (docs/protocol.md, "Takeover").
 //!
 //! One thread of the process makes them, one after the other, with a consumer that is no member of the group. So the
 //! lanes go on meanwhile, and many promises that fall to one process at once take no more memory than one. A batch that

@@ -23,7 +23,7 @@ use super::troubles::Troubles;
 use super::watchdog::Stalls;
 use crate::columns::plain;
 
-/// A lane polls every second at the latest (invariant 7); one that hasn't for this long is stuck.
+/// A lane polls every second at the latest (ARCHITECTURE.md, invariant 7); one that hasn't for this long is stuck.
 const POLL_LIMIT: Duration = Duration::from_secs(10);
 
 /// So many reasons are told: there may be one for each partition, and a client that is slow holds its answer in memory.

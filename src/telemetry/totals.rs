@@ -7,7 +7,7 @@ use super::status::Committed;
 use crate::dead_letter::Reason;
 
 /// Sums since the process started, over all lanes and topics. What belongs to batches counts when they are
-/// committed: then records consumed = rows + dead letters + skipped (invariant 5).
+/// committed: then records consumed = rows + dead letters + skipped (ARCHITECTURE.md, invariant 5).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Records received from Kafka, whether their batch is committed or not.

@@ -1,5 +1,5 @@
 //! A valve that dies or falls asleep just where it hurts, and the next owner of its partitions: each line of the takeover
-//! table (PROTOCOL.md). The valve is made to fail by a fault point (`src/fault_point.rs`).
+//! table (docs/protocol.md). The valve is made to fail by a fault point (`src/fault_point.rs`).
 
 use std::path::PathBuf;
 

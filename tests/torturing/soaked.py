@@ -36,7 +36,8 @@ program's pages, of a budget of 256 MiB.
 |---|---|---|---|---|---|---|---|
 | {produced:,} | {rows:,} | {doubled} | {missing} | {files:,} | {letters:,} | {faults} | {failures} |
 
-Rows are counted by fastavro, record by record; one in 1,000 records is bad and has to be a dead letter, one in 5,000 has no value.
+Rows are counted by fastavro, record by record; one in 1,000 records is bad and has to be a dead letter (once at least: a valve that is killed
+may leave one twice), one in 5,000 has no value. *Failures*: anything that isn't as it should be, listed here.
 {wrong}
 ## The faults
 

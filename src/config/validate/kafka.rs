@@ -29,7 +29,7 @@ const fn owned(property: &'static str, why: &'static str, instead: &'static str)
 const COMMITS: &str = "valve alone commits offsets, and only what is durable";
 const REMOVE: &str = "remove it";
 
-/// What belongs to valve (PROTOCOL.md, "What belongs to valve"), under all names that librdkafka has for it.
+/// What belongs to valve (docs/protocol.md, "What belongs to valve"), under all names that librdkafka has for it.
 const OWNED: &[Owned] = &[
     owned("bootstrap.servers", "valve has a setting for the brokers", "use `kafka.bootstrap_servers`"),
     owned("metadata.broker.list", "valve has a setting for the brokers", "use `kafka.bootstrap_servers`"),

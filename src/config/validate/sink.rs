@@ -18,7 +18,6 @@ const STORAGE_CLASSES: &[&str] = &[
     "GLACIER",
     "GLACIER_IR",
     "DEEP_ARCHIVE",
-    "EXPRESS_ONEZONE",
 ];
 const ACLS: &[&str] = &[
     "private",

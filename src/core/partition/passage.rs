@@ -1,4 +1,4 @@
-//! The passage of a sealed batch: closed, promised, published, committed (PROTOCOL.md, "The steps").
+//! The passage of a sealed batch: closed, promised, published, committed (docs/protocol.md, "The steps").
 //!
 //! The oldest sealed batch alone moves; the one behind it is promised with its predecessor's last commit.
 

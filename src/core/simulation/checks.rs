@@ -1,4 +1,4 @@
-//! What must hold: DESIGN.md's invariants 1 to 5, looked at whenever something becomes durable, and what must have come of
+//! What must hold: the invariants 1 to 5 of ARCHITECTURE.md, looked at whenever something becomes durable, and what must have come of
 //! it all at the end. (Invariants 2 and 3 are checked in the store, where objects become visible; what concerns the lane's
 //! manners in `process`, where it says what to do.)
 

@@ -2,7 +2,7 @@
 //!
 //! Brokers, group, store, registry and clock are a [`world::World`] of plain data; a [`process::Process`] does for its
 //! [`super::Lane`] what `crate::lane` does in production. A schedule is a seed: turns of work and trouble are drawn from
-//! it, then the world is healed and runs dry. DESIGN.md's invariants are looked at whenever something becomes durable.
+//! it, then the world is healed and runs dry. ARCHITECTURE.md's invariants are looked at whenever something becomes durable.
 //!
 //! A schedule that fails prints its seed and its last steps. To see all of them, write the seed into
 //! `target/simulation.seed` and run `cargo test --lib simulation::replay -- --ignored --nocapture`; to keep it as a test,

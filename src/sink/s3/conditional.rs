@@ -1,6 +1,6 @@
 //! Making an object visible unless one is there: what every put ends in, of whatever kind.
 //!
-//! What the store's answer means (PROTOCOL.md, "Storing is conditional"):
+//! What the store's answer means (docs/protocol.md, "Storing is conditional"):
 //!
 //! | answer | what is done |
 //! |---|---|

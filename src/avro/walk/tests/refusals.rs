@@ -1,4 +1,4 @@
-//! One test per check of DESIGN.md, idea 11, and what stands right beside it and is accepted.
+//! One test per check of the walk, and what stands right beside it and is accepted.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What each answer means for a put in one request and for one in parts (PROTOCOL.md, "Storing is conditional").
+//! What each answer means for a put in one request and for one in parts (docs/protocol.md, "Storing is conditional").
 
 use super::fake_store::{Answer, Done, FakeStore, Found, OURS, Refused, Silence, THEIRS, reason, theirs};
 use super::*;
