@@ -49,7 +49,7 @@ pub(crate) struct Source {
     /// Before the consumer, so that it is dropped first.
     queue: RecordQueue<GroupContext>,
     consumer: Arc<BaseConsumer<GroupContext>>,
-    /// What was handed to the client, and the offset that it began or will begin at.
+    /// What was handed to the client, and the offset that it last began or will begin at.
     assigned: RefCell<BTreeMap<TopicPartition, Offset>>,
 }
 
@@ -159,7 +159,7 @@ impl Source {
         if self.is_cooperative() {
             self.consumer.incremental_assign(&fresh)?;
         } else {
-            self.consumer.assign(&self.everything_with(partitions)?)?;
+            self.assign_everything_with(partitions)?;
         }
         self.assigned.borrow_mut().extend(partitions.iter().cloned());
         Ok(self.consumer.resume(&fresh)?)
@@ -172,7 +172,7 @@ impl Source {
         if self.is_cooperative() {
             self.consumer.incremental_unassign(&self.owned(partitions)?)?;
         } else {
-            self.consumer.assign(&self.everything_with(&[])?)?;
+            self.assign_everything_with(&[])?;
         }
         Ok(())
     }
@@ -197,7 +197,23 @@ impl Source {
         Ok(list_of(partitions.into_iter().filter(is_owned)))
     }
 
-    /// The eager protocol knows whole assignments only: what is fetched already goes on where it is.
+    /// The eager protocol knows whole assignments only, and each begins everything anew: what is fetched already goes on where it is. The
+    /// client knows no position of what nothing comes of from then on, so where each begins is remembered.
+    fn assign_everything_with(&self, fresh: &[(TopicPartition, Offset)]) -> Result<(), SourceError> {
+        let all = self.everything_with(fresh)?;
+        self.consumer.assign(&all)?;
+        let mut assigned = self.assigned.borrow_mut();
+        for element in all.elements() {
+            let partition = TopicPartition::new(element.topic(), element.partition());
+            if let (ClientOffset::Offset(offset), Some(begun)) =
+                (element.offset(), assigned.get_mut(&partition))
+            {
+                *begun = Offset(offset);
+            }
+        }
+        Ok(())
+    }
+
     fn everything_with(&self, fresh: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, SourceError> {
         let positions = self.positions();
         let assigned = self.assigned.borrow();
@@ -433,15 +449,26 @@ mod tests {
         (source, partition)
     }
 
-    /// Whether a record comes while a lane would report again and again.
+    /// Looks once, as a lane would that reports each time; the offsets of what came.
+    fn look(source: &Source) -> Vec<Offset> {
+        let mut records = Vec::new();
+        source.take(&mut records, 10, Duration::from_millis(10));
+        source.poll();
+        source.keep_forwarding();
+        records.iter().filter(|record| record.error().is_none()).map(Record::offset).collect()
+    }
+
     fn gets_a_record(source: &Source) -> bool {
-        (0..SOON).any(|_| {
-            let mut records = Vec::new();
-            source.take(&mut records, 10, Duration::from_millis(10));
-            source.poll();
-            source.keep_forwarding();
-            records.iter().any(|record| record.error().is_none())
-        })
+        (0..SOON).any(|_| !look(source).is_empty())
+    }
+
+    /// Sends a record to the first partition.
+    fn send(brokers: &str) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
+        let record = BaseRecord::<(), _>::to("orders").payload("a").partition(0);
+        producer.send(record).map_err(|(error, _)| error).expect("sent");
+        producer.flush(Duration::from_secs(30)).expect("stored");
     }
 
     #[test]
@@ -450,13 +477,7 @@ mod tests {
             let cluster = MockCluster::new(1).expect("a mock broker");
             cluster.create_topic("orders", 1, 1).expect("a topic");
             let brokers = cluster.bootstrap_servers();
-            let producer: BaseProducer =
-                ClientConfig::new().set("bootstrap.servers", &brokers).create().expect("a producer");
-            producer
-                .send(BaseRecord::<(), _>::to("orders").payload("a"))
-                .map_err(|(error, _)| error)
-                .expect("sent");
-            producer.flush(Duration::from_secs(30)).expect("stored");
+            send(&brokers);
             let (source, partition) = member(&brokers, assignment);
             for round in 0..5 {
                 assert!(gets_a_record(&source), "{assignment}, round {round}");
@@ -466,5 +487,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn given_the_eager_protocol_when_a_partition_is_stopped_and_begun_then_an_idle_one_is_not_read_again() {
+        let cluster = MockCluster::new(1).expect("a mock broker");
+        cluster.create_topic("orders", 2, 1).expect("a topic");
+        let brokers = cluster.bootstrap_servers();
+        send(&brokers);
+        let (source, _idle) = member(&brokers, "range");
+        assert!(gets_a_record(&source));
+        let other = [TopicPartition::new("orders", 1)];
+        for round in 0..3 {
+            source.begin(&[(other[0].clone(), Offset(0))]).expect("begun");
+            assert_eq!((0..30).flat_map(|_| look(&source)).collect::<Vec<_>>(), [], "round {round}");
+            source.stop(&other).expect("stopped");
+        }
+        send(&brokers);
+        let next = (0..SOON).map(|_| look(&source)).find(|offsets| !offsets.is_empty());
+        assert_eq!(next, Some(vec![Offset(1)]));
     }
 }
