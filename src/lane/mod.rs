@@ -130,11 +130,13 @@ struct Lane<'s> {
     commits: Vec<Commit>,
     /// When this turn stops placing records.
     place_until: Duration,
+    /// A turn's time was over before all was placed that could have been.
+    behind: bool,
     /// The partition whose turn it is among those with records put aside.
     next_ready: Option<TopicPartition>,
     fetching: Fetching,
     longest: Longest,
-    /// The values of the records put aside, in bytes, when they were counted last.
+    /// What the records put aside take, in bytes, when they were counted last.
     put_aside: usize,
     /// The questions where partitions begin that are still wanted.
     asked: BTreeMap<TopicPartition, CancellationToken>,
@@ -198,6 +200,7 @@ impl<'s> Lane<'s> {
             taking_over: TakingOver::default(),
             commits: Vec::new(),
             place_until: Duration::ZERO,
+            behind: false,
             next_ready: None,
             fetching: Fetching::default(),
             longest: Longest::default(),

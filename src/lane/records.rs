@@ -22,6 +22,11 @@ use crate::types::{SchemaId, TopicPartition};
 impl<'s> Lane<'s> {
     /// Takes records and places them, as far as they can be.
     pub(super) fn take(&mut self) {
+        if std::mem::take(&mut self.behind) {
+            // Compression is slower than the client. What is put aside comes first: it would grow for ever, and those whose turn
+            // is last would never be placed. What is fetched meanwhile stays in the client's queue, which has an end.
+            return self.status.polled();
+        }
         let busy = self.sealing.is_busy() || !self.ready().is_empty();
         let calm = self.shared.clock.monotonic() >= self.stirred_at + CALM_AFTER;
         let wait = if busy {
@@ -152,6 +157,7 @@ impl<'s> Lane<'s> {
         for partition in ready {
             if self.shared.clock.monotonic() >= self.place_until {
                 self.next_ready = Some(partition);
+                self.behind = true;
                 return;
             }
             let Some(held) = self.held.get_mut(&partition) else { continue };
@@ -181,6 +187,7 @@ impl<'s> Lane<'s> {
             }
             let now = self.shared.clock.monotonic();
             if now >= self.place_until {
+                self.behind = true;
                 return self.put_back(partition, record);
             }
             if is_large(&record) {

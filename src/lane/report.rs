@@ -19,7 +19,7 @@ impl Lane<'_> {
     /// Counts what the lane takes besides its batches.
     pub(super) fn account(&mut self) {
         let stashed = self.held.values().flat_map(|held| &held.stash);
-        self.put_aside = stashed.map(Record::value_len).sum();
+        self.put_aside = stashed.map(Record::memory).sum();
         self.set_aside();
     }
 

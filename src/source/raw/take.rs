@@ -83,6 +83,9 @@ impl<C: ConsumerContext> std::fmt::Debug for RecordQueue<C> {
     }
 }
 
+/// What the client takes for a record beside its key and value, in bytes.
+const KEPT: usize = 512;
+
 /// One record, or one error about a partition, as the client gave it; not copied, and given back when dropped.
 #[repr(transparent)]
 pub(crate) struct Record<'q> {
@@ -133,6 +136,12 @@ impl<'q> Record<'q> {
     /// The length of the message's value, in bytes; 0 without one.
     pub(crate) fn value_len(&self) -> usize {
         self.value().map_or(0, <[u8]>::len)
+    }
+
+    /// What the client keeps of it, in bytes, but for its headers.
+    pub(crate) fn memory(&self) -> usize {
+        let message = self.message();
+        message.len + message.key_len + KEPT
     }
 
     pub(crate) fn value(&self) -> Option<&[u8]> {
