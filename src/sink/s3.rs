@@ -186,8 +186,8 @@ impl Sink for S3Sink {
         self.put_whole(key, digest, body).await
     }
 
-    /// Holds up to one part in memory: 8 MiB, and more only for objects of more than 8 GiB (`parts.rs`). So the
-    /// parts go up one after the other.
+    /// Holds up to one part in memory, 8 MiB, and the pieces that it begins and ends in; more only for objects of more than 8 GiB
+    /// (`parts.rs`). So the parts go up one after the other.
     async fn put_streaming(
         &self,
         key: &str,

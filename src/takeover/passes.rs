@@ -19,6 +19,7 @@ use crate::avro::container::Header;
 use crate::batch::manifest::{Entry, Manifest};
 use crate::batch::publish::abort_uploads;
 use crate::batch::{Batch, Keep};
+use crate::budget::Account;
 use crate::core::batch::{FileOutcome, Outcome};
 use crate::core::layout::Hour;
 use crate::core::{Publish, Remake};
@@ -31,7 +32,10 @@ use crate::types::SchemaId;
 /// What a file's buffers take beside its rows, in bytes, at most.
 const FILE_OVERHEAD: u64 = 16 << 10;
 /// Pieces on their way between the pass and the store.
-const PIECES: usize = 4;
+const PIECES: usize = 1;
+/// A piece with a large record is as long as that: so many of the longest are in memory, one that waits, those on their way, and
+/// two that a part which is being uploaded has a share of.
+const PIECES_HELD: usize = PIECES + 3;
 
 type FileName = (Hour, SchemaId);
 
@@ -180,7 +184,8 @@ impl Passes<'_> {
         );
         let (pieces, received) = mpsc::channel(PIECES);
         let putting = self.put(file, entry.clone(), received);
-        let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0 };
+        let held = self.maker.budget.account();
+        let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0, longest: 0, held };
         let passed = self.pass(HashSet::from([name]), &mut |batch| sent.send(batch, name));
         let passed = passed.and_then(|mut batch| sent.send(&mut batch, name));
         let bytes = sent.bytes;
@@ -238,6 +243,9 @@ struct Sent<'a> {
     entry: &'a Entry,
     begun: bool,
     bytes: u64,
+    /// The longest piece, in bytes, and the memory for those that aren't stored yet.
+    longest: usize,
+    held: Account,
 }
 
 impl Sent<'_> {
@@ -261,6 +269,8 @@ impl Sent<'_> {
 
     fn piece(&mut self, piece: Bytes) -> Result<(), Stop> {
         self.bytes += piece.len() as u64;
+        self.longest = self.longest.max(piece.len());
+        self.held.set(self.longest * PIECES_HELD);
         let sent = self.pieces.blocking_send(Piece::Bytes(piece));
         sent.map_err(|_| Stop::Later(Dependency::Sink, "the store took no more of a file".to_owned()))
     }

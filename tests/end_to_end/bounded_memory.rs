@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_backlog_shuffled_over_10_000_hours_then_it_is_drained_through_64_mebibytes,
     given_promises_of_a_larger_process_then_they_are_kept_through_64_mebibytes,
     given_messages_of_10_megabytes_then_they_are_drained_through_96_mebibytes,
+    given_a_promised_file_of_such_messages_then_it_is_kept_through_96_mebibytes,
 ];
 
 pub(crate) const ALONE: &[Test<fn()>] =
@@ -49,6 +50,14 @@ fn settings(scene: &Scene<'_>) -> Settings {
         .with("VALVE_BATCH__MAX_FILES", "100000")
         .with("VALVE_BATCH__MAX_AGE", "1h")
         .with("VALVE_BATCH__MAX_IDLE", "4s")
+}
+
+/// 96 MiB for messages of 10 MB: less than what counts all of them.
+fn for_large_messages(scene: &Scene<'_>, lanes: &str) -> Settings {
+    settings(scene)
+        .with("VALVE_LANES", lanes)
+        .with("VALVE_MEMORY__BUDGET", "96MiB")
+        .with("VALVE_BATCH__MAX_RECORD_BYTES", "16MiB")
 }
 
 /// Runs a valve of this budget under the hard limit until the group has committed everything; what it said.
@@ -135,16 +144,40 @@ fn given_messages_of_10_megabytes_then_they_are_drained_through_96_mebibytes(sta
         // Each in a record batch of its own.
         produced.extend(scene.produce(&[order(&topic, id, id % 7, len(id)).in_partition(id % 4)]));
     }
-    let settings = settings(&scene)
-        .with("VALVE_LANES", "2")
-        .with("VALVE_MEMORY__BUDGET", "96MiB")
-        .with("VALVE_BATCH__MAX_RECORD_BYTES", "16MiB");
+    let settings = for_large_messages(&scene, "2");
     drain(&scene, &settings, 96 << 20);
     scene.assert_stored(&produced);
     scene.assert_no_dead_letters();
     // Records that were passed over would be offsets without any.
     let dense = audit(&settings, &["--dense"]);
     assert_eq!(dense.code, Some(0), "{}", dense.text);
+}
+
+/// A file that alone doesn't fit is stored while it is made, in pieces as long as its messages.
+fn given_a_promised_file_of_such_messages_then_it_is_kept_through_96_mebibytes(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    scene.kafka.limit_messages(&scene.topic, 12 << 20);
+    let topic = scene.topic.clone();
+    let mut produced = Vec::new();
+    for id in 0..12 {
+        produced.extend(scene.produce(&[order(&topic, id, 0, 10_000_000)]));
+    }
+    let settings = for_large_messages(&scene, "1");
+    let large = settings
+        .clone()
+        .with("VALVE_MEMORY__BUDGET", "512MiB")
+        .with("VALVE_BATCH__MAX_RECORDS", "12")
+        .with("VALVE_BATCH__MAX_IDLE", "1h")
+        .with("FAULT_POINT", "promised:on:hold=/nowhere/go on");
+    let promising = Valve::run(&large);
+    wait_until("it to be promised", || promising.output().contains("fault point reached"));
+    promising.crash();
+
+    let output = drain(&scene, &settings, 96 << 20);
+    assert!(output.contains("storing a file of it while it is made"), "it fitted into memory");
+    scene.assert_stored(&produced);
+    scene.assert_no_dead_letters();
+    assert_proven(&settings);
 }
 
 /// A budget of more than the limit is refused, and the refusal says the limit.
