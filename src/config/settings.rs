@@ -259,7 +259,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     preset(
         "lanes",
         "cores",
-        "a number from 1 to 256, or `cores`; each needs 8 MiB of `memory.budget`",
+        "a number from 1 to 256, or `cores`; each needs 8 MiB of `memory.budget`, more with high levels of `codec`",
         "consumer threads; `cores` = one for each core, as far as `memory.budget` has room",
     ),
     preset(

@@ -97,6 +97,16 @@ fn given_values_that_are_wrong_then_the_setting_is_named_with_the_reason() {
 }
 
 #[test]
+fn given_a_codec_with_large_tables_then_the_budget_has_room_for_fewer_lanes() {
+    let with =
+        |codec, lanes| load_lines(&[("memory.budget", "'128 MiB'"), ("codec", codec), ("lanes", lanes)]);
+    assert!(with("'snappy'", "16").is_ok());
+    assert!(with("'deflate-12'", "4").is_ok());
+    let errors = errors_of(with("'deflate-12'", "16"));
+    assert!(errors[0].problem.contains("room for the fetches of 5"), "{errors:?}");
+}
+
+#[test]
 fn given_a_wrong_variable_then_its_own_spelling_is_told() {
     let errors = errors_of(load_text(&over_base(&[]), &[("VALVE_BATCH__max_age", "600")]));
     assert_eq!(errors.len(), 1, "{errors:?}");

@@ -15,6 +15,7 @@ use super::{
     BatchLimits, Config, ConsulConfig, DeadLetterLimits, GroupConfig, LayoutConfig, MetricsConfig,
     OutOfRange, SinkConfig, Start,
 };
+use crate::avro::codec::{Codec, Compressor};
 use crate::avro::timestamp::{Candidate, TimestampRules};
 use crate::core::layout::{Granularity, KeyTemplate, NullPolicy};
 use crate::sink::local::LONGEST_NAME;
@@ -148,7 +149,8 @@ fn assemble(settings: &mut Checker, machine: Machine) -> Option<Config> {
     let rebalance_grace = kafka::rebalance_grace(settings);
     let codec = settings.required("codec", |text| text.trim().parse().map_err(Problem::from));
     let memory_budget = memory_budget(settings, batch.as_ref(), machine.memory);
-    let lanes = settings.required("lanes", |text| lanes(text, machine.cores, memory_budget));
+    let each = codec.map_or(MEMORY_PER_LANE, memory_per_lane);
+    let lanes = settings.required("lanes", |text| lanes(text, machine.cores, memory_budget, each));
     let nulls = settings.required("nulls", |text| {
         choice(text, &[("skip", NullPolicy::Skip), ("deadletter", NullPolicy::DeadLetter)])
     });
@@ -304,17 +306,27 @@ pub(super) fn key_template(text: &str, granularity: Option<Granularity>) -> Resu
 }
 
 /// The least memory for which the budget can have a lane, in bytes: a client with the shortest fetch queue takes 4 MiB, and all
-/// lanes' together shall take no more than a half.
+/// lanes' together shall take no more than about a half.
 const MEMORY_PER_LANE: usize = 8 << 20;
 
-fn lanes(text: &str, cores: usize, memory_budget: Option<usize>) -> Result<usize, Problem> {
-    let most = (memory_budget.unwrap_or(usize::MAX) / MEMORY_PER_LANE).clamp(1, 256);
+/// What a compressor may take without making that more, in bytes.
+const SMALL_COMPRESSOR: usize = 1 << 20;
+
+/// The same with this codec: the tables of high levels are larger than the client's queue.
+fn memory_per_lane(codec: Codec) -> usize {
+    MEMORY_PER_LANE + 2 * Compressor::new(codec).memory().saturating_sub(SMALL_COMPRESSOR)
+}
+
+/// `each` is the memory that a lane needs, in bytes.
+fn lanes(text: &str, cores: usize, memory_budget: Option<usize>, each: usize) -> Result<usize, Problem> {
+    let most = (memory_budget.unwrap_or(usize::MAX) / each).clamp(1, 256);
     let number = match text.trim() {
         "cores" => return Ok(cores.clamp(1, most)),
         number => narrow(within(integer(number)?, 1, 256)?)?,
     };
     if number > most {
-        let sentence = format!("`memory.budget` has room for the fetches of {most}");
+        let sentence =
+            format!("`memory.budget` has room for the fetches of {most}, at {} each", mebibytes(each as u64));
         return Err(Problem::with_hint(sentence, "give more memory, or fewer lanes"));
     }
     Ok(number)
