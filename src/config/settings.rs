@@ -156,7 +156,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     preset(
         "timestamp_range",
         "1970..2100",
-        "`<year>..<year>`, the second excluded",
+        "`<year>..<year>` of 1 to 9999, the second excluded",
         "the years in which a time is usable",
     ),
     preset("sink.type", "s3", "`s3`, `local`", "where files go"),
@@ -265,7 +265,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     preset(
         "memory.budget",
         "40 %",
-        "a size, or a share of the container's memory: `400 MiB`, `40 %`",
+        "a size, or a share of the container's memory, 1 to 95 %: `400 MiB`, `40 %`",
         "what the buffers of the process may take together",
     ),
     preset("nulls", "skip", "`skip`, `deadletter`", "what becomes of messages without a value"),
@@ -277,7 +277,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     optional(
         "deadletter.max_share",
-        "a share of the topic's records: `5 %`",
+        "a share of the topic's records, 1 to 95 %: `5 %`",
         "the same, over such a share, once there are 1,000 dead letters in a minute",
     ),
     preset(
