@@ -29,7 +29,7 @@ Grey: a fault. Black: the valve that lived from beginning to end; the coloured o
 |---|---|---|
 {held}
 
-*Early*: what was exceeded in a tenth of the second sixth of the time; *late*: of the last. The most that any valve had resident was {peak:.0f} MiB, without its
+*Early*: the median of the second sixth of the time (of open files and sockets, what a tenth of the looks exceeded); *late*: of the last. The most that any valve had resident was {peak:.0f} MiB, without its
 program's pages, of a budget of 256 MiB.
 
 | produced | rows | doubled | missing | files | dead letters | faults | failures |
