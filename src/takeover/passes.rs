@@ -185,7 +185,7 @@ impl Passes<'_> {
         let (pieces, received) = mpsc::channel(PIECES);
         let putting = self.put(file, entry.clone(), received);
         let held = self.maker.budget.account();
-        let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0, longest: 0, held };
+        let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0, held };
         let passed = self.pass(HashSet::from([name]), &mut |batch| sent.send(batch, name));
         let passed = passed.and_then(|mut batch| sent.send(&mut batch, name));
         let bytes = sent.bytes;
@@ -243,8 +243,7 @@ struct Sent<'a> {
     entry: &'a Entry,
     begun: bool,
     bytes: u64,
-    /// The longest piece, in bytes, and the memory for those that aren't stored yet.
-    longest: usize,
+    /// The memory for pieces that aren't stored yet.
     held: Account,
 }
 
@@ -269,8 +268,7 @@ impl Sent<'_> {
 
     fn piece(&mut self, piece: Bytes) -> Result<(), Stop> {
         self.bytes += piece.len() as u64;
-        self.longest = self.longest.max(piece.len());
-        self.held.set(self.longest * PIECES_HELD);
+        self.held.set(self.held.held().max(piece.len() * PIECES_HELD));
         let sent = self.pieces.blocking_send(Piece::Bytes(piece));
         sent.map_err(|_| Stop::Later(Dependency::Sink, "the store took no more of a file".to_owned()))
     }
