@@ -227,7 +227,8 @@ pub enum IntentsCommand {
     /// Let a promised batch go, while no process of the valve is running
     ///
     /// Says first what is there of it and what may be lost, and asks. Then stores what can still be made, commits the
-    /// batch's end, and leaves a mark by which the audit reports it for ever.
+    /// batch's end, and leaves a mark by which the audit reports it as long as the partition's record goes on. Where the topic
+    /// was deleted and created again, the next start begins a new record, and the mark is gone with the old one.
     #[command(after_help = INTENTS_EXIT_CODES)]
     Release(IntentsReleaseArgs),
 }
@@ -340,10 +341,10 @@ pub struct AuditArgs {
     /// Only this topic; may be given several times [otherwise all]
     #[arg(long = "topic", value_name = "TOPIC")]
     pub topics: Vec<String>,
-    /// Only files of this hour (UTC) and later, such as 2026-11-23T07; proves less
+    /// Only files of this hour (UTC) and later, such as 2026-11-23T07; proves less. With layout.granularity = day, of its day
     #[arg(long, value_name = "HOUR", requires = "to")]
     pub from: Option<Hour>,
-    /// Only files of hours before this one
+    /// Only files of hours before this one; with layout.granularity = day, of days that begin before it
     #[arg(long, value_name = "HOUR", requires = "from")]
     pub to: Option<Hour>,
     /// Print the result as JSON

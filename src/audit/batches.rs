@@ -15,6 +15,8 @@ pub(super) struct Batch {
     pub(super) key: String,
     /// The batch's range.
     pub(super) range: Range,
+    /// Where the record that it belongs to begins.
+    pub(super) origin: Offset,
     /// Where its cover begins.
     pub(super) covered_from: Offset,
     /// The first file, if it is there.
@@ -38,8 +40,9 @@ pub(super) fn assemble(files: Vec<StoredFile>) -> Vec<Batch> {
 impl Batch {
     fn new(key: String, first: Option<StoredFile>, further: Vec<StoredFile>) -> Option<Self> {
         let speaker = first.as_ref().or(further.first())?;
-        let (range, covered_from) = ((speaker.first, speaker.end), speaker.covered_from);
-        Some(Self { key, range, covered_from, first, further })
+        let (range, origin, covered_from) =
+            ((speaker.first, speaker.end), speaker.origin, speaker.covered_from);
+        Some(Self { key, range, origin, covered_from, first, further })
     }
 
     /// The cover that ends with it.

@@ -21,6 +21,10 @@ use crate::types::{Offset, TopicPartition};
 pub enum Committed {
     /// No offset.
     Nothing,
+    /// No offset, and Kafka has no such topic, or doesn't show it to this client.
+    NoTopic,
+    /// No offset when the audit began, and valve's own when the files had been listed.
+    Begun(Box<Metadata>),
     /// An offset without valve's metadata.
     Foreign(Offset),
     /// An offset with metadata of a later version of valve.
@@ -43,7 +47,7 @@ impl Committed {
 
     fn offset(&self) -> Option<Offset> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::NoTopic | Self::Begun(_) => None,
             Self::Foreign(offset) | Self::Newer(offset) => Some(*offset),
             Self::Own(own) => Some(own.first),
         }
@@ -70,7 +74,7 @@ pub struct Question {
 pub fn prove(question: Question, scope: &Scope) -> Vec<Record> {
     let Question { partition, topic_id, committed, files, dense } = question;
     let id = match &committed {
-        Committed::Own(own) => own.topic_id,
+        Committed::Own(own) | Committed::Begun(own) => own.topic_id,
         _ => topic_id,
     };
     let mut present = Vec::new();
@@ -91,7 +95,7 @@ pub fn prove(question: Question, scope: &Scope) -> Vec<Record> {
         proof.without_end(files, None);
         records.push(proof.record);
     }
-    if !present.is_empty() || committed != Committed::Nothing {
+    if !present.is_empty() || committed.offset().is_some() {
         let mut proof = Proof::new(&partition, id, scope, dense);
         proof.present(present, &committed, topic_id);
         records.push(proof.record);
@@ -117,9 +121,9 @@ impl<'a> Proof<'a> {
         Self { scope, dense, record }
     }
 
-    fn present(&mut self, files: Vec<StoredFile>, committed: &Committed, topic_id: Option<u128>) {
+    fn present(&mut self, mut files: Vec<StoredFile>, committed: &Committed, topic_id: Option<u128>) {
         self.record.committed = committed.offset();
-        let unproven = match committed {
+        let reason = match committed {
             Committed::Own(own) => {
                 if matches!((own.topic_id, topic_id), (Some(then), Some(now)) if then != now) {
                     let note = "the topic was deleted and created again since the last commit";
@@ -127,19 +131,46 @@ impl<'a> Proof<'a> {
                 }
                 return self.whole(files, own);
             }
+            Committed::Begun(own) => {
+                files = self.leave_out(files, own.origin);
+                if files.is_empty() {
+                    return;
+                }
+                format!(
+                    "the group had no committed offset when the audit began, and now its record begins at {}: what \
+                     should be here from before isn't known",
+                    own.origin
+                )
+            }
             Committed::Nothing => {
                 "the group has no committed offset (Kafka forgets them when a group is stopped for \
                  long): what should be here isn't known"
+                    .to_owned()
             }
+            Committed::NoTopic => format!(
+                "Kafka has no topic {}, or doesn't show it to this client: where its record ended can't be known",
+                self.record.topic
+            ),
             Committed::Foreign(_) => {
                 "the committed offset isn't valve's, or another tool set it: what came before it isn't known"
+                    .to_owned()
             }
             Committed::Newer(_) => {
-                "the committed metadata is of a newer version of valve: use that version's audit"
+                "the committed metadata is of a newer version of valve: use that version's audit".to_owned()
             }
         };
-        self.record.findings.push(Finding::NotProven { reason: unproven.to_owned() });
+        self.record.findings.push(Finding::NotProven { reason });
         self.without_end(files, committed.offset());
+    }
+
+    /// Leaves out what the group has made since it began at `origin`, while the audit ran; gives the files from before.
+    fn leave_out(&mut self, files: Vec<StoredFile>, origin: Offset) -> Vec<StoredFile> {
+        let (since, before): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.first >= origin);
+        self.record.begun_since = true;
+        self.record.pending_files += since.len() as u64;
+        let note = "the group has begun it since the audit began: it is left to the next audit";
+        self.record.notes.push(note.to_owned());
+        before
     }
 
     /// Everything from the origin to the committed offset.
@@ -167,9 +198,11 @@ impl<'a> Proof<'a> {
         self.tile(&counted, origin);
     }
 
-    /// What is on record as lost or released since the origin, by the committed metadata or any header.
+    /// What is on record as lost or released since the origin, by the committed metadata or any header of the same record.
+    /// What an earlier one lost or released is written anew in this one.
     fn marks(&mut self, batches: &[Batch], origin: Offset, lost: &[Range], released: &[Range]) {
-        let totals = || batches.iter().filter_map(Batch::totals).map(|(totals, _)| totals);
+        let own = || batches.iter().filter(move |batch| batch.origin == origin);
+        let totals = || own().filter_map(Batch::totals).map(|(totals, _)| totals);
         let since = |(_, end): &Range| *end > origin;
         let lost = totals().flat_map(|totals| &totals.lost).chain(lost).copied();
         let released = totals().flat_map(|totals| &totals.released).chain(released).copied();
@@ -210,13 +243,13 @@ impl<'a> Proof<'a> {
             batch.cover(),
             &batch.key,
             [rows, totals.dead_letters, totals.skipped, totals.empty],
-            &totals.lost,
+            [&totals.lost, &totals.released],
         );
     }
 
-    /// Whether the counts (rows, dead letters, skipped, empty) account for a cover. Released batches are left out of
-    /// them: nobody knows what became of all their records.
-    fn add_up(&mut self, cover: Range, by: &str, counts: [u64; 4], lost: &[Range]) {
+    /// Whether the counts (rows, dead letters, skipped, empty) account for a cover, with what is lost or released by the same
+    /// word. Released batches aren't in the counts: nobody knows what became of all their records.
+    fn add_up(&mut self, cover: Range, by: &str, counts: [u64; 4], exempt: [&[Range]; 2]) {
         let [rows, dead_letters, skipped, empty] = counts;
         for (sum, count) in [
             (&mut self.record.rows, rows),
@@ -226,8 +259,7 @@ impl<'a> Proof<'a> {
         ] {
             *sum = sum.saturating_add(count);
         }
-        let released = self.record.released.iter().map(|mark| (mark.first, mark.end));
-        let exempt = taken(cover, lost.iter().copied().chain(released));
+        let exempt = taken(cover, exempt.into_iter().flatten().copied());
         let accounted = counts.into_iter().fold(exempt, u64::saturating_add);
         let (first, end) = cover;
         let offsets = first.distance_to(end);
@@ -282,6 +314,6 @@ impl<'a> Proof<'a> {
             self.record.findings.push(Finding::Overlap { first: committed, end: behind, by, and_by });
         }
         let counts = [0, coverage.dead_letters, coverage.skipped, coverage.empty];
-        self.add_up((from, committed), BY, counts, &coverage.lost);
+        self.add_up((from, committed), BY, counts, [&coverage.lost, &coverage.released]);
     }
 }

@@ -51,6 +51,8 @@ pub struct Record {
     pub released: Vec<Released>,
     /// Files of batches that weren't committed when the audit began: not yet its business.
     pub pending_files: u64,
+    /// Whether the group began the partition only after the audit began: what it has made of it since wasn't compared.
+    pub begun_since: bool,
     /// Files of an earlier record, which ended before this one began.
     pub earlier_files: u64,
     /// What is wrong.
@@ -208,6 +210,17 @@ impl Record {
 }
 
 impl Report {
+    /// Whether a file of this valve was met, whatever became of it.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        let has = |record: &Record| {
+            let released = record.released.iter().any(|mark| mark.files > 0);
+            released || record.files > 0 || record.pending_files > 0 || record.earlier_files > 0
+        };
+        let unreadable = |finding: &Finding| matches!(finding, Finding::UnreadableFile { .. });
+        self.records.iter().any(has) || self.findings.iter().any(unreadable)
+    }
+
     /// What it means as a whole.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

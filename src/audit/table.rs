@@ -85,11 +85,8 @@ fn write_details(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
         writeln!(f, "{name}: promised and not committed yet: {}", Shown(range))?;
     }
     if record.pending_files > 0 {
-        writeln!(
-            f,
-            "{name}: {} files of batches that aren't committed yet, not counted",
-            record.pending_files
-        )?;
+        let files = Counted(record.pending_files, "file");
+        writeln!(f, "{name}: {files} of batches that weren't committed when the audit began, not counted")?;
     }
     if record.earlier_files > 0 {
         let files = Counted(record.earlier_files, "file");
@@ -134,9 +131,16 @@ impl Display for Counted {
 fn write_verdict(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let in_records = report.records.iter().map(|record| record.findings.len()).sum::<usize>();
     let findings = Counted((report.findings.len() + in_records) as u64, "finding");
-    let partitions = Counted(report.records.len() as u64, "partition");
+    let all = Counted(report.records.len() as u64, "partition");
+    let compared = report.records.iter().filter(|record| !record.begun_since).count();
+    let partitions = Counted(compared as u64, "partition");
+    let is_empty = report.is_partial && !report.has_files();
     match report.verdict() {
-        Verdict::Wrong => writeln!(f, "NOT PROVEN: {findings} in {partitions}"),
+        Verdict::Wrong => writeln!(f, "NOT PROVEN: {findings} in {all}"),
+        Verdict::OnRecord if is_empty => writeln!(
+            f,
+            "ON RECORD: no file of this valve lies in these hours, and offsets are on record as lost or released"
+        ),
         Verdict::OnRecord if report.is_partial => writeln!(
             f,
             "ON RECORD: what was looked at fits together, but offsets are on record as lost or released"
@@ -145,6 +149,9 @@ fn write_verdict(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
             f,
             "ON RECORD: every offset of {partitions} is accounted for, but some as lost or released"
         ),
+        Verdict::Clean if is_empty => {
+            writeln!(f, "CONSISTENT, but no file of this valve lies in these hours")
+        }
         Verdict::Clean if report.is_partial => writeln!(f, "CONSISTENT: what was looked at fits together"),
         Verdict::Clean => writeln!(f, "PROVEN: every offset of {partitions} is covered exactly once"),
     }
@@ -180,6 +187,31 @@ all                          4      6   236             4        0      0
 PROVEN: every offset of 2 partitions is covered exactly once
 ";
         assert_eq!(Table(&report).to_string(), expected);
+    }
+
+    #[test]
+    fn given_hours_without_a_file_then_the_verdict_says_so() {
+        let verdict = |records: Vec<Record>| {
+            let text = Table(&Report { records, is_partial: true, ..Report::default() }).to_string();
+            text.lines().last().unwrap().to_owned()
+        };
+        let bare = || Record { files: 0, ..record(0) };
+        assert_eq!(verdict(vec![record(0)]), "CONSISTENT: what was looked at fits together");
+        assert_eq!(verdict(vec![bare()]), "CONSISTENT, but no file of this valve lies in these hours");
+        let lost = Record { lost: vec![(Offset(1), Offset(2))], ..bare() };
+        assert!(verdict(vec![lost]).starts_with("ON RECORD: no file of this valve lies in these hours"));
+        let pending = Record { pending_files: 1, ..bare() };
+        assert_eq!(verdict(vec![pending]), "CONSISTENT: what was looked at fits together");
+    }
+
+    #[test]
+    fn given_a_partition_that_was_begun_since_then_it_isnt_among_those_that_are_proven() {
+        let begun = Record { begun_since: true, pending_files: 1, ..record(1) };
+        let text = Table(&Report { records: vec![record(0), begun], ..Report::default() }).to_string();
+        let pending =
+            "orders[1]: 1 file of batches that weren't committed when the audit began, not counted\n";
+        assert!(text.contains(pending), "{text}");
+        assert!(text.ends_with("PROVEN: every offset of 1 partition is covered exactly once\n"), "{text}");
     }
 
     #[test]

@@ -164,8 +164,10 @@ proptest! {
     #[test]
     fn given_any_history_without_origin_then_it_is_not_proven(history in history()) {
         let offset = history.committed.first;
-        for committed in [Committed::Nothing, Committed::Foreign(offset), Committed::Newer(offset)] {
-            if !history.files.is_empty() || committed != Committed::Nothing {
+        let without =
+            [Committed::Nothing, Committed::NoTopic, Committed::Foreign(offset), Committed::Newer(offset)];
+        for committed in without {
+            if !history.files.is_empty() || !matches!(committed, Committed::Nothing | Committed::NoTopic) {
                 let record = audit_of(history.files.clone(), committed);
                 let unproven = |finding: &Finding| matches!(finding, Finding::NotProven { .. });
                 prop_assert!(record.findings.iter().any(unproven), "{record:?}");
@@ -294,6 +296,32 @@ fn given_a_record_that_began_anew_then_files_of_the_earlier_one_are_not_counted_
     let files = [earlier.files, now.files].concat();
     let record = audit_of(files, Committed::Own(Box::new(now.committed)));
     assert!(matches!(record.findings[..], [Finding::Overlap { .. }, ..]), "{record:?}");
+}
+
+#[test]
+fn given_a_record_that_began_while_the_audit_ran_then_only_files_from_before_are_not_proven() {
+    let earlier = play(0, vec![batch(&[4])], 0);
+    let now = play(50, vec![batch(&[5]), batch(&[6, 7])], 0);
+    let begun = || Committed::Begun(Box::new(now.committed.clone()));
+    let record = audit_of(now.files.clone(), begun());
+    assert_eq!((record.verdict(), record.pending_files, record.files), (Verdict::Clean, 3, 0));
+    let record = audit_of([earlier.files, now.files.clone()].concat(), begun());
+    assert!(matches!(record.findings[..], [Finding::NotProven { .. }]), "{record:?}");
+    assert_eq!((record.pending_files, record.files), (3, 1));
+}
+
+#[test]
+fn given_a_log_that_became_shorter_then_what_the_earlier_record_released_exempts_nothing_of_the_new_one() {
+    let steps = vec![batch(&[5]), Step::Released { rows: vec![4, 6], stored: Vec::new() }, batch(&[2])];
+    let earlier = play(0, steps, 0);
+    // It ended at 15 then, within the released batch.
+    let now = play(15, vec![batch(&[20])], 0);
+    let files = [earlier.files, now.files].concat();
+    let record = audit_of(files, Committed::Own(Box::new(now.committed)));
+    // What was stored behind 15 is stored anew; no counts are wrong.
+    let is_overlap = |finding: &Finding| matches!(finding, Finding::Overlap { .. });
+    assert!(!record.findings.is_empty() && record.findings.iter().all(is_overlap), "{record:?}");
+    assert_eq!(record.released, []);
 }
 
 #[test]

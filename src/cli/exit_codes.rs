@@ -28,8 +28,10 @@ Exit codes:
 /// Shown under the help of `valve audit`.
 pub(super) const AUDIT_EXIT_CODES: &str = "\
 Exit codes:
-  0  every offset is covered exactly once
-  1  a gap, an overlap, a file that is missing or differs, or something that can't be proven
+  0  every offset is covered exactly once; with --from and --to: what lies in those hours fits
+     together. Where no file of this valve does, the last line says so
+  1  a gap, an overlap, a file that is missing or differs, or something that can't be proven; or the
+     output could not be written
   2  the configuration or the command line is wrong
   3  every offset is accounted for, but some as lost before they were read, or in batches that
      `valve intents release` let go
@@ -42,9 +44,10 @@ left out. With --topic, only keys of today's layout.key are listed.";
 pub(super) const INTENTS_EXIT_CODES: &str = "\
 Exit codes:
   0  shown, or released
-  1  nothing was changed: no batch is promised there, the group has members, or it was not confirmed
+  1  nothing was committed: no batch is promised there, the group has members, or it was not confirmed
   2  the configuration or the command line is wrong
-  4  Kafka, the registry or the store could not be asked; run it again to see where it stands";
+  4  Kafka, the registry or the store could not be asked (`release` gives up after ten minutes); run
+     it again to see where it stands";
 
 /// Shown under the help of the commands on dead letters.
 pub(super) const DEADLETTERS_EXIT_CODES: &str = "\

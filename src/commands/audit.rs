@@ -11,12 +11,14 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use super::failure::{Failure, settings};
+use super::failure::{Failure, settings, unprinted};
 use crate::audit::table::Table;
 use crate::audit::{self, Progress, Report, Request, Verdict};
 use crate::cli::AuditArgs;
 use crate::config::{Config, SinkConfig, Topics};
+use crate::core::layout::Hour;
 use crate::demo::progress::{Grouped, LogLine};
+use crate::hours::Rules;
 use crate::retry::until_done;
 use crate::sink;
 use crate::sink::retry::Retrying;
@@ -50,9 +52,10 @@ pub async fn audit(args: AuditArgs) -> ExitCode {
     };
     let code = exit_code(report.verdict());
     let text = if json { as_json(&report, code) } else { Table(&report).to_string() };
-    // A reader who has seen enough is no failure.
-    drop(io::stdout().lock().write_all(text.as_bytes()));
-    ExitCode::from(code)
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => unprinted(&error).map_or(ExitCode::from(code), Failure::report),
+    }
 }
 
 fn exit_code(verdict: Verdict) -> u8 {
@@ -95,22 +98,30 @@ async fn run(args: AuditArgs) -> Result<Report, Failure> {
     let sink = sink::open(&config.sink).await.map_err(Failure::usage)?;
     let store = Store::new(Arc::new(Retrying::new(sink, troubles.clone())), &*config.name);
     let watch = Watch::new(troubles, terminal, GIVE_UP);
+    let rules = Rules { granularity: config.layout.granularity, lateness: config.hours_lateness };
+    let ask = async |topics: BTreeSet<String>| ask_group(&offsets, &watch.troubles, &topics).await;
 
     // The group first: what is stored later than that is not yet the audit's business.
     let topics: BTreeSet<String> = args.topics.iter().cloned().collect();
-    let group = watch.over(ask_group(&offsets, &watch.troubles, &topics)).await?;
+    let group = watch.over(ask(topics.clone())).await?;
     watch.group_known.store(true, Ordering::Relaxed);
     let request = Request {
         prefix: prefix(&config).to_owned(),
         template: config.layout.key.clone(),
         known_topics: known_topics(&config, &group),
         topics,
-        hours,
+        hours: hours.map(|hours| whole(rules, hours)),
         deep: args.deep,
         dense: args.dense,
     };
-    let report = watch.over(audit::audit(&store, &request, &group, &watch.progress)).await?;
+    let report = watch.over(audit::audit(&store, &request, &group, ask, &watch.progress)).await?;
     report.map_err(|error| Failure::Unasked(error.to_string()))
+}
+
+/// The hours `[from, to)`; under `layout.granularity = "day"` their whole days, whose files all lie in the first hour.
+fn whole(rules: Rules, (from, to): (Hour, Hour)) -> (Hour, Hour) {
+    let last = Hour(to.0.saturating_sub(1));
+    (Hour::of(from.start(), rules.granularity), rules.end_of(last))
 }
 
 async fn ask_group(offsets: &Offsets, troubles: &Troubles, topics: &BTreeSet<String>) -> GroupOffsets {
@@ -220,6 +231,7 @@ impl Stuck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::layout::Granularity;
 
     #[tokio::test]
     async fn given_a_dependency_that_stays_in_trouble_then_the_audit_ends_and_says_why() {
@@ -240,6 +252,20 @@ mod tests {
             stuck.tick(progress, troubled);
             assert_eq!(stuck.time, REDRAW * ticks);
         }
+    }
+
+    #[test]
+    fn given_hours_then_of_days_the_whole_ones_are_audited() {
+        let of = |granularity, from: &str, to: &str| {
+            let rules = Rules { granularity, lateness: Duration::ZERO };
+            let (from, to) = whole(rules, (from.parse().unwrap(), to.parse().unwrap()));
+            format!("{from} to {to}")
+        };
+        let hours = ("2024-03-10T07", "2024-03-10T09");
+        assert_eq!(of(Granularity::Hour, hours.0, hours.1), "2024-03-10T07 to 2024-03-10T09");
+        assert_eq!(of(Granularity::Day, hours.0, hours.1), "2024-03-10T00 to 2024-03-11T00");
+        let days = ("2024-03-10T00", "2024-03-12T00");
+        assert_eq!(of(Granularity::Day, days.0, days.1), "2024-03-10T00 to 2024-03-12T00");
     }
 
     #[test]

@@ -281,9 +281,11 @@ fn go_on(mut own: Box<Metadata>, commit: bool, facts: &Facts, policy: OutOfRange
 /// record can't cover it twice.
 fn restart(own: &mut Metadata, end: Offset) {
     let Coverage { lost, released, .. } = std::mem::take(&mut own.coverage);
-    let lost =
-        lost.into_iter().map(|(first, last)| (first, last.min(end))).filter(|(first, last)| first < last);
-    own.coverage = Coverage { lost: lost.collect(), released, ..Coverage::starting(end) };
+    let before = |ranges: Vec<(Offset, Offset)>| -> Vec<_> {
+        let cut = ranges.into_iter().map(|(first, last)| (first, last.min(end)));
+        cut.filter(|(first, last)| first < last).collect()
+    };
+    own.coverage = Coverage { lost: before(lost), released: before(released), ..Coverage::starting(end) };
     (own.first, own.origin) = (end, end);
 }
 
@@ -370,6 +372,21 @@ mod tests {
         let (metadata, _, lost) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Latest)));
         assert_eq!((metadata.first, metadata.origin, lost), (Offset(50), Offset(50), None));
         assert_eq!(metadata.coverage, Coverage::starting(Offset(50)));
+    }
+
+    #[test]
+    fn given_the_log_became_shorter_then_what_was_lost_or_released_ends_where_the_new_record_begins() {
+        let ranges = |ranges: &[(i64, i64)]| -> Vec<(Offset, Offset)> {
+            ranges.iter().map(|(first, end)| (Offset(*first), Offset(*end))).collect()
+        };
+        let mut own = Metadata { first: Offset(60), ..origin_at(0, &facts(), Offset(10)) };
+        own.coverage.lost = ranges(&[(12, 15), (48, 52)]);
+        own.coverage.released = ranges(&[(20, 30), (40, 48), (49, 55), (55, 58)]);
+        let facts = Facts { committed: Some((own.first, own.encode())), ..facts() };
+        let (metadata, ..) = begun(decide(0, &facts, policy(Start::Earliest, OutOfRange::Latest)));
+        assert_eq!(metadata.origin, Offset(50));
+        assert_eq!(metadata.coverage.lost, ranges(&[(12, 15), (48, 50)]));
+        assert_eq!(metadata.coverage.released, ranges(&[(20, 30), (40, 48), (49, 50)]));
     }
 
     #[test]

@@ -19,10 +19,14 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_rows_that_were_changed_then_only_the_deep_audit_finds_them,
     given_valves_that_were_killed_at_work_then_what_the_next_ones_made_of_it_is_proven,
     given_some_hours_then_they_are_audited_and_what_was_not_checked_is_said,
+    given_days_for_granularity_then_whole_days_are_audited_and_one_without_files_is_told,
     given_a_lost_range_then_it_is_on_record_and_the_code_is_3,
     given_a_wrong_name_or_topic_then_nothing_is_proven,
     given_settings_that_changed_between_two_runs_then_the_audit_tells_both_layouts_and_proves_all_the_same,
     given_a_topic_without_committed_offsets_then_its_files_are_not_proven,
+    given_a_partition_that_the_group_has_never_begun_then_it_is_noted_and_the_others_are_proven,
+    given_a_topic_that_was_deleted_then_that_is_why_it_is_not_proven_and_the_other_one_is_by_its_name,
+    given_an_output_that_takes_nothing_then_the_code_is_1,
     given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_is_4,
 ];
 
@@ -189,6 +193,27 @@ fn given_some_hours_then_they_are_audited_and_what_was_not_checked_is_said(stack
     assert_eq!(audit(&scene.settings(), &others).code, Some(0));
 }
 
+fn given_days_for_granularity_then_whole_days_are_audited_and_one_without_files_is_told(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let event = |id: i64| Event::order(&topic, 1, id, SEVEN + (id % 4) * HOUR);
+    scene.produce(&(0..100).map(event).collect::<Vec<_>>());
+    let settings = scene.settings().with("VALVE_LAYOUT__GRANULARITY", "day");
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    valve.stop();
+
+    let nothing = "no file of this valve lies in these hours";
+    let audited = audit(&settings, &["--from", "2024-03-10T08", "--to", "2024-03-10T10"]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    assert!(audited.text.contains("from 2024-03-10T00 to 2024-03-11T00"), "{}", audited.text);
+    assert!(audited.out.ends_with("CONSISTENT: what was looked at fits together\n"), "{}", audited.text);
+    assert!(!audited.text.contains(nothing), "{}", audited.text);
+    let audited = audit(&settings, &["--from", "2024-03-11T08", "--to", "2024-03-11T10"]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+    assert!(audited.out.ends_with(&format!("CONSISTENT, but {nothing}\n")), "{}", audited.text);
+}
+
 fn given_a_lost_range_then_it_is_on_record_and_the_code_is_3(stack: &Stack) {
     let mut scene = Scene::new(stack, 1);
     let topic = scene.topic.clone();
@@ -237,6 +262,63 @@ fn given_a_topic_without_committed_offsets_then_its_files_are_not_proven(stack: 
     let audited = audit(&scene.settings(), &[]);
     assert_eq!(audited.code, Some(1), "{}", audited.text);
     assert!(audited.text.contains("the group has no committed offset"), "{}", audited.text);
+}
+
+fn given_a_partition_that_the_group_has_never_begun_then_it_is_noted_and_the_others_are_proven(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    assert!(!audit(&scene.settings(), &[]).text.contains("never begun"));
+    scene.kafka.add_partitions(&scene.topic, 2);
+    let note = format!("the group has never begun {}[1]", scene.topic);
+    wait_until("the new partition to be known", || {
+        let audited = audit(&scene.settings(), &[]);
+        assert_eq!(audited.code, Some(0), "{}", audited.text);
+        audited.text.contains(&note)
+    });
+}
+
+fn given_a_topic_that_was_deleted_then_that_is_why_it_is_not_proven_and_the_other_one_is_by_its_name(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let deleted = format!("{topic}.deleted");
+    scene.kafka.create_topic(&deleted, 1);
+    scene.produce(&orders(&topic, 0..20, 1));
+    scene.produce(&orders(&deleted, 0..20, 1));
+    let settings = scene.settings().with("VALVE_TOPICS", &format!("{topic},{deleted}"));
+    let valve = Valve::run(&settings);
+    scene.wait_committed();
+    scene.kafka.wait_committed(&scene.name, &deleted);
+    valve.stop();
+    assert_proven(&settings);
+    scene.kafka.delete_topic(&deleted);
+
+    let audited = audit(&settings, &[]);
+    assert_eq!(audited.code, Some(1), "{}", audited.text);
+    assert!(audited.text.contains(&format!("Kafka has no topic {deleted}, or")), "{}", audited.text);
+    let audited = audit(&settings, &["--topic", &topic]);
+    assert_eq!(audited.code, Some(0), "{}", audited.text);
+}
+
+fn given_an_output_that_takes_nothing_then_the_code_is_1(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
+    let valve = Valve::run(&scene.settings());
+    scene.wait_committed();
+    valve.stop();
+    for arguments in [&["audit"][..], &["audit", "--json"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = scene.settings().command(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("cannot write to standard output"), "{said}");
+    }
 }
 
 fn given_a_store_or_kafka_that_cant_be_reached_then_the_audit_ends_and_the_code_is_4(stack: &Stack) {

@@ -1,22 +1,24 @@
 //! The whole audit over a store with real container files: listing, headers, proof, and the rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
 
 use super::history::{History, PARTITION, PREFIX, Step, TOPIC_ID, play};
+use crate::audit::table::Table;
 use crate::audit::{Finding, Progress, Report, Request, Verdict, audit};
 use crate::avro::codec::{Codec, Compressor};
 use crate::avro::container::{Header, OpenFile};
 use crate::avro::schema::WriterSchema;
+use crate::core::intent::Metadata;
 use crate::core::layout::DEFAULT_KEY;
 use crate::sink::memory::MemorySink;
 use crate::sink::{Body, Digest, Sink};
 use crate::source::offsets::group::GroupOffsets;
 use crate::stored::{Part, Store, StoredFile, Totals};
-use crate::types::{SchemaId, TopicPartition};
+use crate::types::{Offset, SchemaId, TopicPartition};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Order","fields":[{"name":"id","type":"long"}]}"#;
 
@@ -94,7 +96,9 @@ impl Scene {
         let committed = (history.committed.first, history.committed.encode());
         let group = GroupOffsets {
             committed: BTreeMap::from([(TopicPartition::new("orders", PARTITION), committed)]),
+            topics: ["orders".to_owned()].into(),
             topic_ids: [("orders".to_owned(), TOPIC_ID)].into(),
+            ..GroupOffsets::default()
         };
         let scene = Self { sink: Arc::new(MemorySink::new()), group, history };
         scene.history.files.iter().for_each(|file| scene.put(file, codec));
@@ -120,17 +124,29 @@ impl Scene {
     }
 
     async fn audit(&self, sink: Arc<dyn Sink>, deep: bool, hours: Option<(&str, &str)>) -> Report {
-        let request = Request {
-            prefix: PREFIX.to_owned(),
-            template: DEFAULT_KEY.parse().unwrap(),
-            topics: [].into(),
-            known_topics: ["orders".to_owned()].into(),
-            hours: hours.map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap())),
-            deep,
-            dense: false,
-        };
+        self.audit_beside(sink, &request(deep, hours), GroupOffsets::default()).await
+    }
+
+    /// An audit at whose end the group has `later`, if it is asked again.
+    async fn audit_beside(&self, sink: Arc<dyn Sink>, request: &Request, later: GroupOffsets) -> Report {
         let store = Store::new(sink, "archive");
-        audit(&store, &request, &self.group, &Progress::default()).await.unwrap()
+        let ask = async |topics: BTreeSet<String>| {
+            assert_eq!(topics, BTreeSet::from(["orders".to_owned()]));
+            later.clone()
+        };
+        audit(&store, request, &self.group, ask, &Progress::default()).await.unwrap()
+    }
+}
+
+fn request(deep: bool, hours: Option<(&str, &str)>) -> Request {
+    Request {
+        prefix: PREFIX.to_owned(),
+        template: DEFAULT_KEY.parse().unwrap(),
+        topics: [].into(),
+        known_topics: ["orders".to_owned()].into(),
+        hours: hours.map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap())),
+        deep,
+        dense: false,
     }
 }
 
@@ -238,4 +254,85 @@ async fn given_neither_offsets_nor_files_then_nothing_is_proven() {
     scene.group = GroupOffsets::default();
     let report = scene.audit(Arc::new(MemorySink::new()), false, None).await;
     assert!(matches!(findings(&report)[..], [Finding::NotProven { .. }]), "{report:?}");
+}
+
+#[tokio::test]
+async fn given_hours_without_a_file_then_that_is_said() {
+    let scene = Scene::new(Codec::Null);
+    let report = scene.audit(scene.sink.clone(), false, Some(("2024-02-01T01", "2024-02-01T03"))).await;
+    assert_eq!((report.verdict(), report.has_files()), (Verdict::Clean, false));
+    assert!(report.notes[1].starts_with("no file of this valve lies in these hours"), "{:?}", report.notes);
+    let text = Table(&report).to_string();
+    assert!(text.ends_with("CONSISTENT, but no file of this valve lies in these hours\n"), "{text}");
+}
+
+#[tokio::test]
+async fn given_files_of_a_topic_that_kafka_does_not_have_then_that_is_why_nothing_is_proven() {
+    let mut scene = Scene::new(Codec::Null);
+    let reason = |report: &Report| match findings(report)[..] {
+        [Finding::NotProven { reason }] => reason.clone(),
+        _ => panic!("{report:?}"),
+    };
+    scene.group.committed.clear();
+    let report = scene.audit(scene.sink.clone(), false, None).await;
+    assert!(reason(&report).starts_with("the group has no committed offset"), "{report:?}");
+    scene.group.topics.clear();
+    let report = scene.audit(scene.sink.clone(), false, None).await;
+    assert!(reason(&report).starts_with("Kafka has no topic orders, or"), "{report:?}");
+}
+
+/// The notes of an audit when the group has never begun these partitions.
+async fn notes_without(scene: &mut Scene, partitions: &[i32]) -> Vec<String> {
+    let never = partitions.iter().map(|index| TopicPartition::new("orders", *index));
+    // Nothing at all is known of payments.
+    let others = [TopicPartition::new("payments", 0)];
+    scene.group.never_begun = never.chain(others).collect();
+    let report = scene.audit(scene.sink.clone(), false, None).await;
+    assert_eq!(report.verdict(), Verdict::Clean);
+    report.notes
+}
+
+#[tokio::test]
+async fn given_partitions_that_the_group_has_never_begun_then_each_topic_has_a_note_and_the_rest_is_proven() {
+    let mut scene = Scene::new(Codec::Null);
+    assert!(notes_without(&mut scene, &[]).await.is_empty());
+    let stored = "is stored, as far as this audit can tell";
+    let one = notes_without(&mut scene, &[7]).await;
+    assert_eq!(one, [format!("the group has never begun orders[7]: nothing of it {stored}")]);
+    let many: Vec<i32> = (10..40).collect();
+    let shown = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19 and 20 more";
+    let expected =
+        format!("the group has never begun 30 partitions of orders ({shown}): nothing of them {stored}");
+    assert_eq!(notes_without(&mut scene, &many).await, [expected]);
+}
+
+/// A partition that the group has begun, and of which nothing has come yet.
+fn begun(partition: i32) -> (TopicPartition, (Offset, String)) {
+    let own = Metadata { partition, ..play(7, Vec::new(), 0).committed };
+    (TopicPartition::new("orders", partition), (own.first, own.encode()))
+}
+
+#[tokio::test]
+async fn given_a_partition_that_begins_while_the_audit_runs_then_it_is_left_to_the_next_one() {
+    let mut scene = Scene::new(Codec::Null);
+    let later = scene.group.clone();
+    scene.group.committed = BTreeMap::from([begun(0)]);
+    let request = request(false, None);
+    let report = scene.audit_beside(scene.sink.clone(), &request, later.clone()).await;
+    assert_eq!(findings(&report), [] as [&Finding; 0]);
+    let record = &report.records[1];
+    assert_eq!((record.begun_since, record.files, record.pending_files), (true, 0, 5));
+    assert!(record.notes[0].contains("left to the next audit"), "{record:?}");
+    let text = Table(&report).to_string();
+    assert!(text.ends_with("PROVEN: every offset of 1 partition is covered exactly once\n"), "{text}");
+
+    // It has files and no offset still.
+    let report = scene.audit_beside(scene.sink.clone(), &request, scene.group.clone()).await;
+    assert!(matches!(findings(&report)[..], [Finding::NotProven { .. }]), "{report:?}");
+
+    // It is all that there is.
+    scene.group.committed.clear();
+    let report = scene.audit_beside(scene.sink.clone(), &request, later).await;
+    let run_again = |finding: &&Finding| finding.to_string().ends_with("run it again");
+    assert!(findings(&report).len() == 1 && findings(&report).iter().all(run_again), "{report:?}");
 }

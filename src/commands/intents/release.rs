@@ -170,8 +170,8 @@ fn describe(plan: &Plan) -> String {
         text.push_str(&format!("  {name:<18} {value}\n"));
     }
     text.push_str(
-        "Released, it counts as done, and the audit reports it as unproven for ever. Files of it in hours of which nothing \
-         can be read any more aren't looked for; they stay.\n",
+        "Released, it counts as done, and the audit reports it as unproven from then on, as long as the partition's record goes on. \
+         Files of it in hours of which nothing can be read any more aren't looked for; they stay.\n",
     );
     text
 }

@@ -11,12 +11,16 @@ use crate::types::{Offset, TopicPartition};
 /// How many partitions are asked for in one request.
 const PARTITIONS_AT_ONCE: usize = 5_000;
 
-/// What a group has committed, at one time.
+/// What a group has committed, and where it hasn't, at one time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupOffsets {
     /// Each partition's offset and the metadata with it.
     pub(crate) committed: BTreeMap<TopicPartition, (Offset, String)>,
-    /// The ids of the topics in it, where the brokers tell them.
+    /// The partitions without an offset, of topics that were asked for by name or have one in another partition.
+    pub(crate) never_begun: BTreeSet<TopicPartition>,
+    /// The names of all topics that the brokers know and show this client.
+    pub(crate) topics: BTreeSet<String>,
+    /// The ids of the topics with an offset, where the brokers tell them.
     pub(crate) topic_ids: HashMap<String, u128>,
 }
 
@@ -40,7 +44,8 @@ impl Offsets {
                 topic.partitions().iter().map(|partition| TopicPartition::new(topic.name(), partition.id()))
             })
             .collect();
-        let mut group = GroupOffsets::default();
+        let known = metadata.topics().iter().map(|topic| topic.name().to_owned());
+        let mut group = GroupOffsets { topics: known.collect(), ..GroupOffsets::default() };
         for partitions in partitions.chunks(PARTITIONS_AT_ONCE) {
             let committed =
                 self.committed(partitions).map_err(|error| format!("committed offsets: {error}"))?;
@@ -53,6 +58,11 @@ impl Offsets {
             }
         }
         let names: BTreeSet<&str> = group.committed.keys().map(|partition| &*partition.topic).collect();
+        let is_missing = |partition: &TopicPartition| {
+            let topic = &*partition.topic;
+            !group.committed.contains_key(partition) && (topics.contains(topic) || names.contains(topic))
+        };
+        group.never_begun = partitions.into_iter().filter(is_missing).collect();
         if !names.is_empty() {
             let names: Vec<&str> = names.into_iter().collect();
             group.topic_ids = topic_ids(&self.client, &names, TIMEOUT)?;
