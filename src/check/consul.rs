@@ -30,11 +30,15 @@ async fn ask_for(
 ) -> Result<(Option<Finding>, Option<Sources>), ConfigErrors> {
     let Some(address) = local.consul_address().map(str::to_owned) else { return Ok((None, Some(local))) };
     let troubles = Troubles::default();
+    let trusts_anyone = local.trusts_any_consul();
     let (answer, took) = checks.timed(local.with_consul(&troubles, Patience::Limited(limit))).await;
     let finding = |outcome| Finding::new(AREA, format!("read settings at {address}"), outcome).took(took);
     match answer {
         Ok(sources) => {
             let finding = match sources.unanswered() {
+                None if trusts_anyone => finding(Outcome::Warned)
+                    .saying("it answers, but whoever did so in its place would get the token and say the settings")
+                    .advising("name Consul's authority by CONSUL_CACERT instead of CONSUL_HTTP_SSL_VERIFY=false"),
                 None => finding(Outcome::Well).saying("it answers; valve config says what it has"),
                 Some(why) => finding(Outcome::Warned)
                     .saying(format!(

@@ -76,6 +76,11 @@ async fn settings(file: Option<&Path>) -> Result<Config, String> {
     }
     // How much is to be logged may be what Consul says. Only what this task does is logged meanwhile.
     let logging = logging::meanwhile(Format::of_stderr(), std::io::stderr);
+    if local.trusts_any_consul() {
+        tracing::warn!(
+            "CONSUL_HTTP_SSL_VERIFY is false: whoever answers in Consul's place gets the token and says the settings"
+        );
+    }
     let troubles = Troubles::default();
     // A lane that hasn't joined: nothing is ready before there are settings, also while the first answer is awaited.
     let health = Health::new(Status::new(1, Arc::new(SystemClock::new())), troubles.clone());

@@ -116,6 +116,12 @@ impl Sources {
         self.consul.as_ref().map(Agent::address)
     }
 
+    /// Whether whoever is there is taken for Consul: its certificate isn't to be looked at.
+    #[must_use]
+    pub fn trusts_any_consul(&self) -> bool {
+        self.consul.as_ref().is_some_and(Agent::trusts_anyone)
+    }
+
     /// Why Consul, which isn't required, gave no answer when it was asked; its settings aren't among these.
     #[must_use]
     pub fn unanswered(&self) -> Option<&str> {

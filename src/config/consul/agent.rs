@@ -29,6 +29,7 @@ const FILTERED: &str = "x-consul-results-filtered-by-acls";
 const FOREIGN: &str = "it answers, but not as Consul does; is CONSUL_HTTP_ADDR the address of its HTTP API?";
 
 const ADDRESS: &str = "CONSUL_HTTP_ADDR";
+const VERIFY: &str = "CONSUL_HTTP_SSL_VERIFY";
 /// What Consul's tools read, too, and valve would have to ignore.
 const UNSUPPORTED: [(&str, &str); 3] = [
     ("CONSUL_CAPATH", "name one file of certificates by CONSUL_CACERT"),
@@ -41,6 +42,8 @@ pub(in crate::config) struct Agent {
     base: Url,
     client: Client,
     token: Option<String>,
+    /// Whoever is at the address is taken for Consul.
+    trusts_anyone: bool,
     /// What every request says beside its key: namespace and partition.
     query: Vec<(&'static str, String)>,
 }
@@ -105,7 +108,13 @@ impl Agent {
         let optional = [("ns", env.get("CONSUL_NAMESPACE")), ("partition", env.get("CONSUL_PARTITION"))];
         let query =
             optional.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect();
-        Ok(Self { base, client, token, query })
+        let trusts_anyone = base.scheme() == "https" && !env.is_true(VERIFY, true)?;
+        Ok(Self { base, client, token, trusts_anyone, query })
+    }
+
+    /// Whether its certificate isn't looked at, though it has one.
+    pub(in crate::config) fn trusts_anyone(&self) -> bool {
+        self.trusts_anyone
     }
 
     /// Where it is, for messages.
@@ -257,8 +266,7 @@ fn with_tls(builder: ClientBuilder, env: &Variables<'_>) -> Result<ClientBuilder
         (Some(_), None) => return Err(wrong("CONSUL_CLIENT_CERT", "it needs CONSUL_CLIENT_KEY")),
         (None, Some(_)) => return Err(wrong("CONSUL_CLIENT_KEY", "it needs CONSUL_CLIENT_CERT")),
     }
-    let is_verified = env.is_true("CONSUL_HTTP_SSL_VERIFY", true)?;
-    Ok(builder.tls_danger_accept_invalid_certs(!is_verified))
+    Ok(builder.tls_danger_accept_invalid_certs(!env.is_true(VERIFY, true)?))
 }
 
 /// One key and its value. It may be a secret, and so has no `Debug`.

@@ -307,3 +307,20 @@ fn given_addresses_as_consuls_tools_take_them_then_tls_that_was_asked_for_stays(
     }
     assert!(Agent::from_env(&pairs(&[(ADDRESS, "")]).collect()).unwrap().is_none());
 }
+
+#[test]
+fn given_a_certificate_that_is_not_to_be_looked_at_then_that_is_known_and_without_tls_there_is_none() {
+    for (address, verify, trusts_anyone) in [
+        ("https://consul", "", false),
+        ("https://consul", "true", false),
+        ("https://consul", "false", true),
+        ("http://consul:8500", "false", false),
+    ] {
+        let env = pairs(&[(ADDRESS, address), ("CONSUL_HTTP_SSL_VERIFY", verify)]).collect();
+        assert_eq!(
+            Agent::from_env(&env).unwrap().unwrap().trusts_anyone(),
+            trusts_anyone,
+            "{address} {verify}"
+        );
+    }
+}

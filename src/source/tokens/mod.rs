@@ -127,7 +127,7 @@ async fn renew(make: impl AsyncFn() -> Result<Token, String>) {
 
 /// Clients ask again when four fifths of a token's life are over: there is a younger one then.
 fn half_of_life(expires: UnixMillis, now: UnixMillis) -> Duration {
-    let left = u64::try_from(expires.0 - now.0).unwrap_or(0);
+    let left = u64::try_from(expires.0.saturating_sub(now.0)).unwrap_or(0);
     Duration::from_millis(left / 2).max(SHORTEST)
 }
 
@@ -139,7 +139,9 @@ mod tests {
     fn given_a_token_then_it_is_renewed_at_half_of_its_life_and_an_older_one_stays_while_it_lasts() {
         let now = CLOCK.now();
         assert_eq!(half_of_life(UnixMillis(now.0 + 900_000), now), Duration::from_secs(450));
-        assert_eq!(half_of_life(UnixMillis(now.0 - 1), now), SHORTEST);
+        for over in [now.0 - 1, i64::MIN] {
+            assert_eq!(half_of_life(UnixMillis(over), now), SHORTEST);
+        }
 
         let state = State { current: Mutex::default(), changed: Condvar::new() };
         let stands = || state.current.lock().unwrap().clone().unwrap().map(|token| token.text);

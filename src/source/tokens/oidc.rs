@@ -58,11 +58,13 @@ fn understand(status: StatusCode, body: &[u8]) -> Result<Token, String> {
     }
     let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
     match (status, answer) {
-        (StatusCode::OK, Answer { access_token: Some(text), expires_in: Some(seconds), .. }) => {
+        (StatusCode::OK, Answer { access_token: Some(text), expires_in: Some(seconds @ 1..), .. }) => {
             let expires = CLOCK.now().0.saturating_add(seconds.saturating_mul(1000));
             Ok(Token { text, expires: UnixMillis(expires) })
         }
-        (StatusCode::OK, _) => Err("the answer has no access_token, or no expires_in".to_owned()),
+        (StatusCode::OK, _) => {
+            Err("the answer has no access_token, or no expires_in in the future".to_owned())
+        }
         (status, Answer { error, .. }) => {
             // A code of RFC 6749, section 5.2; anything else may be an echo of what was sent.
             let is_code =
@@ -95,8 +97,11 @@ mod tests {
         assert_eq!(refusal(401, r#"{"error":"invalid_client"}"#), "HTTP 401 (invalid_client)");
         assert_eq!(refusal(400, r#"{"error":"no such secret: hunter2"}"#), "HTTP 400");
         assert_eq!(refusal(502, "<html>hunter2</html>"), "HTTP 502");
-        for body in ["", "[]", r#"{"access_token":"hunter2"}"#, r#"{"expires_in":5}"#] {
-            assert_eq!(refusal(200, body), "the answer has no access_token, or no expires_in");
+        let over =
+            [0, -1, i64::MIN].map(|over| format!(r#"{{"access_token":"hunter2","expires_in":{over}}}"#));
+        let lacking = ["", "[]", r#"{"access_token":"hunter2"}"#, r#"{"expires_in":5}"#].map(str::to_owned);
+        for body in lacking.iter().chain(&over) {
+            assert_eq!(refusal(200, body), "the answer has no access_token, or no expires_in in the future");
         }
     }
 }
