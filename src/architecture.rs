@@ -28,6 +28,8 @@ const NOT_IN_CORE: &[&str] = &[
     "std::thread",
     "std::time::Instant",
     "crate::source",
+    "crate::lane::",
+    "crate::telemetry",
 ];
 
 #[test]

@@ -6,9 +6,9 @@
 //! gone ranges and the batch's mark in the coverage, so that no audit takes it for proven.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use futures_util::TryStreamExt as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::batch::terms::Terms;
 use crate::core::batch::{BatchId, FileOutcome, Outcome};
 use crate::core::identity::Identity;
 use crate::core::intent::{Intent, MAX_LOST_RANGES, MAX_RELEASED, Metadata};
-use crate::core::start::Facts;
+use crate::core::start::{Facts, is_recreated};
 use crate::core::{Commit, Publish, Remake};
 use crate::sink::Sink;
 use crate::stored::{Recognised, Store};
@@ -185,7 +185,7 @@ impl Releaser {
     pub(crate) async fn carry_out(&self, mut plan: Plan) -> Result<Commit, String> {
         let commit = plan.commit()?;
         let Some(mut batch) = plan.batch.take() else { return Ok(commit) };
-        let owned = AtomicBool::new(false);
+        let (_lane, owned) = watch::channel(false);
         let publish = publish_of(&plan);
         let letters = batch.take_dead_letters();
         self.publisher.produce(&letters, &publish, &owned).await;
@@ -206,10 +206,8 @@ type Range = (Offset, Offset);
 /// The part of the batch's range that can be read, and what is gone of it.
 fn split(promised: &Promised, facts: &Facts) -> (Option<Range>, Vec<Range>) {
     let (first, end) = (promised.metadata.first, promised.intent.end);
-    let same_topic =
-        !matches!((promised.metadata.topic_id, facts.topic_id), (Some(then), Some(now)) if then != now);
     let (from, to) = (first.max(facts.low), end.min(facts.end));
-    if !same_topic || from >= to {
+    if is_recreated(&promised.metadata, facts.topic_id) || from >= to {
         return (None, vec![(first, end)]);
     }
     let gone = [(first, from), (to, end)].into_iter().filter(|(first, end)| first < end);

@@ -157,20 +157,6 @@ impl TimestampRules {
     }
 }
 
-/// Parses the setting `timestamp_range`, `FIRST..END`: from the beginning of year FIRST to before that of year END.
-///
-/// # Errors
-/// When it isn't two numbers with two dots between them. ([`TimestampRules::new`] checks the years themselves.)
-pub fn parse_years(text: &str) -> Result<(i32, i32), String> {
-    let year = |digits: &str| {
-        let plain = (1..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if plain { digits.parse().ok() } else { None }
-    };
-    text.split_once("..")
-        .and_then(|(first, end)| Some((year(first)?, year(end)?)))
-        .ok_or_else(|| format!("{text:?} is no range of years such as 1970..2100"))
-}
-
 /// What the walk found for each field candidate, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldTimes {

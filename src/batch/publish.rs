@@ -2,11 +2,10 @@
 //! the world takes, and can be dropped at any point.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::manifest::Manifest;
 use super::terms::Terms;
@@ -15,7 +14,8 @@ use crate::avro::container::Header;
 use crate::config::{Config, SinkConfig};
 use crate::core::Publish;
 use crate::core::intent::Place;
-use crate::dead_letter::{DeadLetter, DeadLetters, groups};
+use crate::dead_letter::producer::KafkaDeadLetters;
+use crate::dead_letter::{DeadLetter, groups};
 use crate::fault_point::{self, Point};
 use crate::retry::until_done;
 use crate::sink::patience::Patience;
@@ -47,7 +47,7 @@ pub(crate) struct Publisher {
     pub(crate) cluster: Arc<str>,
     /// Repeats what fails for as long as it takes.
     pub(crate) sink: Arc<dyn Sink>,
-    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) dead_letters: Arc<KafkaDeadLetters>,
     /// Hears of each file that is stored.
     pub(crate) status: Status,
     pub(crate) troubles: Troubles,
@@ -69,7 +69,7 @@ impl Publisher {
         terms: Arc<Terms>,
         cluster: &str,
         sink: Arc<dyn Sink>,
-        dead_letters: Arc<dyn DeadLetters>,
+        dead_letters: Arc<KafkaDeadLetters>,
         status: Status,
         troubles: Troubles,
     ) -> Self {
@@ -81,7 +81,7 @@ impl Publisher {
     }
 
     /// Stores and produces all of `batch`; returns the bytes stored once everything is acknowledged. Nothing more is
-    /// begun once `lost` says that the partition belongs to somebody else.
+    /// begun while `lost` says that the partition may belong to somebody else.
     ///
     /// # Errors
     /// A sentence for the operator, when a key holds other rows or the sink of the batch's terms can't be had.
@@ -89,7 +89,7 @@ impl Publisher {
         &self,
         mut batch: Batch,
         publish: &Publish,
-        lost: &AtomicBool,
+        lost: &watch::Receiver<bool>,
     ) -> Result<u64, String> {
         fault_point::reach(Point::Promised);
         let sink = self.sink_of(&batch.terms).await.map_err(|error| error.to_string())?;
@@ -109,7 +109,12 @@ impl Publisher {
 
     /// Produces dead letters until all are acknowledged. What is acknowledged isn't produced again when a later one
     /// fails.
-    pub(crate) async fn produce(&self, letters: &[DeadLetter], publish: &Publish, lost: &AtomicBool) {
+    pub(crate) async fn produce(
+        &self,
+        letters: &[DeadLetter],
+        publish: &Publish,
+        lost: &watch::Receiver<bool>,
+    ) {
         for group in groups(letters) {
             // Nobody closes it.
             let _turn = self.turns.dead_letters.acquire().await.ok();
@@ -131,7 +136,7 @@ impl Publisher {
         terms: &Terms,
         manifest: &Manifest<'_>,
         files: impl Iterator<Item = (usize, HourFile)>,
-        lost: &AtomicBool,
+        lost: &watch::Receiver<bool>,
     ) -> Result<u64, SinkError> {
         let store = |(index, file): (usize, HourFile)| async move {
             while_owned(lost).await;
@@ -203,9 +208,10 @@ pub(crate) async fn abort_uploads(sink: &dyn Sink, key: &str) {
     }
 }
 
-/// Goes on for ever once the partition is somebody else's: the lane drops the batch, and this with it.
-pub(crate) async fn while_owned(lost: &AtomicBool) {
-    if lost.load(Ordering::Relaxed) {
+/// Waits while some partition is lost: if it is this one, the lane drops the batch meanwhile, and this with it.
+pub(crate) async fn while_owned(lost: &watch::Receiver<bool>) {
+    if lost.clone().wait_for(|lost| !lost).await.is_err() {
+        // The lane has ended.
         std::future::pending::<()>().await;
     }
 }

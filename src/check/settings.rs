@@ -4,8 +4,8 @@ use super::{Finding, Outcome};
 use crate::config::Config;
 use crate::daemon::{RunError, checked_terms};
 use crate::memory::container_limit;
-use crate::source::consumer::Source;
 use crate::source::offsets::describing::check_properties;
+use crate::source::properties::fetch_reserve;
 
 /// What is known of valid settings, or why they can't be used: the process would stop at its start with exit code 2.
 ///
@@ -26,7 +26,7 @@ fn valid(config: &Config) -> Finding {
 
 /// How the budget is used. That it is enough was validated.
 fn memory(config: &Config, limit: u64) -> Finding {
-    let (lanes, fetches) = (config.lanes, config.lanes * Source::fetch_reserve(config, 0, 0));
+    let (lanes, fetches) = (config.lanes, config.lanes * fetch_reserve(config, 0, 0));
     let limit = limit.max(1);
     let share = (config.memory_budget as u64 * 100 + limit / 2) / limit;
     let said = format!(

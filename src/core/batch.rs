@@ -74,7 +74,7 @@ pub struct Limits {
     pub processing: Option<Granularity>,
 }
 
-/// What a lane did with consecutive records of one partition, told after each take.
+/// What a lane did with consecutive records of one partition, told after each run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// The offset behind the last record.

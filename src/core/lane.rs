@@ -13,9 +13,8 @@ use super::partition::{Ids, Partition, Step};
 use super::pressure::Pressure;
 use super::start::StartPolicy;
 use super::turns::Turns;
+use super::view::{Durable, WaitsFor};
 use super::{Action, CommitAnswer, Event, Filling, Memory, Now};
-use crate::telemetry::detail::WaitsFor;
-use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition};
 
 /// How often it is decided anew whose turn it is, beside when somebody wants to begin a batch, and who gives way.
@@ -203,7 +202,9 @@ impl Lane {
             {
                 open.keep_waiting(now);
             }
-            if let Some(reason) = state.open().and_then(|open| open.due(&limits, now)) {
+            if let Some(reason) = state.open().and_then(|open| open.due(&limits, now))
+                && !state.is_astray()
+            {
                 state.seal(reason, &mut step);
             }
         }
@@ -347,7 +348,7 @@ impl Lane {
 fn tell(state: &mut Partition, event: Event, step: &mut Step<'_>) {
     match event {
         Event::Resolved { ticket, facts, .. } => state.resolved(ticket, &facts, step),
-        Event::Astray(_) => state.went_astray(step),
+        Event::Astray { out_of_range, .. } => state.went_astray(out_of_range, step),
         Event::LogEnd { end, .. } => state.log_ends(end),
         Event::Waiting(_, waiting) => state.set_waiting(waiting, step.now),
         Event::Closed { batch, outcome, .. } => state.closed(batch, outcome, step),

@@ -22,6 +22,7 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 mod turns;
+pub mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,9 +98,14 @@ pub enum Event {
         /// The offset behind its last record.
         end: Offset,
     },
-    /// The client doesn't fetch the partition as it should: there is nothing at the position (retention passed it, the log
-    /// became shorter), or something stands in a record's place that isn't one. What it says of its position is void.
-    Astray(TopicPartition),
+    /// The client doesn't fetch the partition as it should. What it says of its position is void.
+    Astray {
+        /// Which partition.
+        partition: TopicPartition,
+        /// There is nothing at the position, or something else than there was: retention passed it, or the log became shorter.
+        /// Otherwise something stands in a record's place that isn't one.
+        out_of_range: bool,
+    },
     /// The brokers' id of a topic, looked up again.
     TopicId {
         /// The topic's name.
@@ -154,7 +160,7 @@ impl Event {
             | Self::Took { partition, .. }
             | Self::Position { partition, .. }
             | Self::LogEnd { partition, .. }
-            | Self::Astray(partition)
+            | Self::Astray { partition, .. }
             | Self::Waiting(partition, _)
             | Self::Closed { partition, .. }
             | Self::Published { partition, .. }

@@ -18,8 +18,10 @@ use self::standing::Standing;
 /// One batch being published and one waiting behind it: enough to keep the store busy, little to lose.
 const MAX_SEALED: usize = 2;
 
-/// How long a commit that the coordinator can't take now waits for its next try.
+/// How long a commit that the coordinator can't take now waits for its next try, and by how much more the partitions of a topic
+/// differ: the client tells of all in one request what the broker refused of one.
 const COMMIT_RETRY: Duration = Duration::from_millis(500);
+const COMMIT_SPREAD: (i32, Duration) = (8, Duration::from_millis(50));
 
 /// How long a partition whose schema is being looked up isn't paused yet.
 const HESITATION: Duration = Duration::from_millis(250);
@@ -285,7 +287,7 @@ impl Partition {
         match answer {
             CommitAnswer::Accepted => self.accepted(pending, step),
             CommitAnswer::NotNow(_) | CommitAnswer::Rebalancing => {
-                self.retry_at = step.now.monotonic + COMMIT_RETRY;
+                self.retry_at = step.now.monotonic + self.until_retry();
                 if self.parting {
                     self.stay_unbegun();
                 }
@@ -296,6 +298,11 @@ impl Partition {
             }
             CommitAnswer::Unanswered(_) => {}
         }
+    }
+
+    fn until_retry(&self) -> Duration {
+        let (steps, step) = COMMIT_SPREAD;
+        COMMIT_RETRY + step * self.name.partition.rem_euclid(steps).unsigned_abs()
     }
 
     fn accepted(&mut self, pending: PendingCommit, step: &mut Step<'_>) {

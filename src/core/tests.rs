@@ -9,8 +9,8 @@ use super::start::{Facts, StartPolicy, Stored};
 use super::{Action, Commit, CommitAnswer, Event, Lane, Memory, Now, Publish, Settings, Ticket};
 use crate::avro::codec::Codec;
 use crate::config::{BatchLimits, OutOfRange, Start};
+use crate::core::view::Durable;
 use crate::sink::Digest;
-use crate::telemetry::status::Durable;
 use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 
 mod committing;
@@ -28,6 +28,10 @@ const DEADLINE: Duration = Duration::from_secs(90);
 const MAX_AGE: Duration = Duration::from_secs(600);
 const MAX_IDLE: Duration = Duration::from_secs(120);
 const NO_PRESSURE: Memory = Memory { used: 0, leaving: 0, limit: 100 };
+
+fn astray(out_of_range: bool) -> Event {
+    Event::Astray { partition: p(0), out_of_range }
+}
 
 fn p(index: i32) -> TopicPartition {
     TopicPartition::new("orders", index)

@@ -3,9 +3,6 @@
 //! Only what is bad about a *record* leads here, never an outage. A batch commits after all its dead letters are
 //! acknowledged, so each is sent at least once; its id tells repetitions.
 
-use std::fmt;
-
-use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::replayed::Attempts;
@@ -14,7 +11,6 @@ use crate::types::{Offset, SchemaId, TopicPartition, UnixMillis};
 pub mod envelope;
 pub mod limit;
 pub mod list;
-pub mod memory;
 pub mod original;
 pub mod producer;
 pub mod replay;
@@ -168,22 +164,6 @@ impl DeadLetter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DeadLettersUnavailable(pub String);
-
-/// Where dead letters are kept.
-#[async_trait]
-pub trait DeadLetters: fmt::Debug + Send + Sync {
-    /// Stores `letters`, in order but for large ones, as dead-lettered at `processed_at`. One try, bounded in time; it succeeds only
-    /// when every letter is acknowledged, and otherwise any of them may be there. Repeating it is right, and the
-    /// caller's business.
-    ///
-    /// # Errors
-    /// The reason why at least one letter isn't known to be there.
-    async fn store(
-        &self,
-        letters: &[DeadLetter],
-        processed_at: UnixMillis,
-    ) -> Result<(), DeadLettersUnavailable>;
-}
 
 #[cfg(test)]
 mod tests {

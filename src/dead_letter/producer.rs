@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -25,7 +24,7 @@ use tokio::task::spawn_blocking;
 use self::deliveries::{Deliveries, LastError, Message};
 use super::envelope::{Envelope, id};
 use super::original::Originals;
-use super::{DeadLetter, DeadLetters, DeadLettersUnavailable, MAX_IN_FLIGHT};
+use super::{DeadLetter, DeadLettersUnavailable, MAX_IN_FLIGHT};
 use crate::config::{Config, KafkaConfig};
 use crate::dead_letter::groups;
 use crate::source::client::{producer_config, reason, sign_in};
@@ -203,11 +202,14 @@ impl KafkaDeadLetters {
         let last = last.map(|last| format!(" (last: {last})")).unwrap_or_default();
         DeadLettersUnavailable(format!("topic {}: {what}: {}{last}", self.topic, reason(error)))
     }
-}
 
-#[async_trait]
-impl DeadLetters for KafkaDeadLetters {
-    async fn store(
+    /// Stores `letters`, in order but for large ones, as dead-lettered at `processed_at`. One try, bounded in time; it succeeds only
+    /// when every letter is acknowledged, and otherwise any of them may be there. Repeating it is right, and the
+    /// caller's business.
+    ///
+    /// # Errors
+    /// The reason why at least one letter isn't known to be there.
+    pub async fn store(
         &self,
         letters: &[DeadLetter],
         processed_at: UnixMillis,

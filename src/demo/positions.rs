@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::events::{TOPICS, Topic};
+use crate::core::view::Durable;
 use crate::source::embedded::{BrokerError, Offsets};
-use crate::telemetry::status::Durable;
 use crate::types::TopicPartition;
 
 /// How often the committed offsets are asked for.

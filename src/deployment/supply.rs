@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use figment::Figment;
@@ -163,7 +163,7 @@ fn locked(path: &Path) -> Vec<BTreeMap<String, String>> {
 
 #[test]
 fn given_the_lock_files_then_each_package_comes_from_one_registry_by_its_checksum() {
-    let files: [PathBuf; 2] = ["Cargo.lock", "bench/Cargo.lock"].map(|name| root().join(name));
+    let files = ["Cargo.lock", "bench/Cargo.lock", "fuzz/Cargo.lock"].map(|name| root().join(name));
     let mut registries = BTreeSet::new();
     for package in files.iter().flat_map(|path| locked(path)) {
         let name = &package["name"];

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -12,7 +11,7 @@ use super::latencies::Latencies;
 use super::{Answer, Lane};
 use crate::core::batch::{BatchId, Outcome};
 use crate::core::start::Facts;
-use crate::core::{Action, CommitAnswer, Event, Publish, Ticket};
+use crate::core::{Action, Commit, CommitAnswer, Event, Publish, Ticket};
 use crate::dead_letter::replayed::rfc3339;
 use crate::fault_point::{self, Point};
 use crate::retry::Backoff;
@@ -143,14 +142,22 @@ impl Lane<'_> {
         });
     }
 
-    /// Hands the client the commits of this turn, in one request.
+    /// Hands the client the commits of this turn: a request for each topic, since the client takes the broker's answer about one
+    /// partition for its answer about all others of the request, and what a broker refuses, it refuses of a whole topic.
     pub(super) fn send_commits(&mut self) {
-        if self.commits.is_empty() {
-            return;
+        let mut topics: BTreeMap<Arc<str>, Vec<Commit>> = BTreeMap::new();
+        for commit in std::mem::take(&mut self.commits) {
+            topics.entry(Arc::clone(&commit.partition.topic)).or_default().push(commit);
         }
-        let commits = std::mem::take(&mut self.commits);
+        for commits in topics.into_values() {
+            self.send_commits_of_topic(commits);
+        }
+    }
+
+    fn send_commits_of_topic(&mut self, commits: Vec<Commit>) {
+        // Which partitions are lost comes as an event, perhaps in the next turn: the others go on after that.
         let answer = if self.source.assignment_lost() {
-            CommitAnswer::Fenced("the partitions belong to another member".to_owned())
+            CommitAnswer::Rebalancing
         } else {
             let Err(error) = self.source.commit(&commits) else {
                 let now = self.shared.clock.monotonic();
@@ -174,14 +181,25 @@ impl Lane<'_> {
         for (partition, answer) in answers {
             self.publishing.latencies.committed(&partition, now);
             match &answer {
-                CommitAnswer::Accepted => self.commit_trouble.clear(),
+                CommitAnswer::Accepted if self.refused.as_ref() == Some(&partition) => {
+                    self.commits_are_well()
+                }
+                CommitAnswer::Accepted => (),
                 CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
                 // The broker is well; it is this member that the group goes on without.
                 CommitAnswer::Fenced(_) => (),
-                other => self.commit_trouble.set(format!("offset commit of {partition}: {other:?}")),
+                CommitAnswer::NotNow(reason) | CommitAnswer::Unanswered(reason) => {
+                    self.commit_trouble.set(format!("offset commit of {partition}: {reason}"));
+                    self.refused = Some(partition.clone());
+                }
             }
             self.handle(Event::Committed { partition, answer });
         }
+    }
+
+    fn commits_are_well(&mut self) {
+        self.commit_trouble.clear();
+        self.refused = None;
     }
 
     fn publish(&mut self, publish: Publish) {
@@ -194,7 +212,7 @@ impl Lane<'_> {
         if !batch.is_whole() {
             return self.publish_in_passes(publish, batch.outcome());
         }
-        let (publisher, lost) = (self.shared.publisher.clone(), Arc::clone(&self.lost));
+        let (publisher, lost) = (self.shared.publisher.clone(), self.lost.subscribe());
         let (answers, task) = (self.answers.0.clone(), publish.clone());
         let (partition, id) = (publish.partition.clone(), publish.batch);
         let job = self.shared.runtime.spawn(async move { publisher.publish(batch, &task, &lost).await });
@@ -261,6 +279,9 @@ impl Lane<'_> {
             tracing::warn!(%partition, first = %publish.first, end = %publish.end, "batch abandoned");
             job.abort();
         }
+        if self.refused.as_ref() == Some(partition) {
+            self.commits_are_well();
+        }
         self.publishing.promised.remove(partition);
         self.publishing.latencies.abandoned(partition);
         self.taking_over.forget(partition);
@@ -291,9 +312,9 @@ impl Lane<'_> {
             self.fetching.forget(partition);
         }
         self.try_kafka("give up", |lane| lane.source.give_up(partitions));
-        self.lost.store(false, Ordering::Relaxed);
+        self.lost.send_replace(false);
         // Perhaps one of theirs, which nobody here commits any more. Another's is tried again and shows again.
-        self.commit_trouble.clear();
+        self.commits_are_well();
         self.show_membership();
     }
 

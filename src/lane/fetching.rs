@@ -137,7 +137,7 @@ impl Lane<'_> {
     /// would forget that by being given another.
     pub(super) fn fetch(&mut self) {
         let waiting = self.shared.clock.monotonic() < self.fetching.retry_at;
-        if !waiting && !self.lost.load(Ordering::Relaxed) {
+        if !waiting && !*self.lost.borrow() {
             self.stop_fetching();
             self.begin_fetching();
         }
@@ -166,8 +166,8 @@ impl Lane<'_> {
         self.fetching.retry_at = self.shared.clock.monotonic() + RETRY;
     }
 
-    /// Until all is heard that the client had to say when something was stopped, a revocation was perhaps there already by then,
-    /// and has been answered by the stop: the partitions may belong to somebody else.
+    /// The client takes any unassignment for the answer to a revocation that waits. So until all is heard that it had to say when
+    /// something was stopped, a revocation counts as lost: the stop may have answered it, and the partitions be somebody else's.
     pub(super) fn is_revoked_already(&self) -> bool {
         self.fetching.stopped
     }

@@ -17,7 +17,6 @@ mod takeover;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -143,8 +142,9 @@ struct Lane<'s> {
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
     topics: watch::Receiver<Arc<[String]>>,
     topic_ids: watch::Receiver<TopicIds>,
-    /// Tells the publisher that the partitions belong to somebody else.
-    lost: Arc<AtomicBool>,
+    /// Whether the client says that its assignment is lost: of all partitions, or of some, which it hasn't said yet. Whoever publishes
+    /// waits until that has been heard.
+    lost: watch::Sender<bool>,
     rejoin_at: Option<Duration>,
     leaving: bool,
     /// Something was read that isn't stored and committed although the process ends.
@@ -159,6 +159,8 @@ struct Lane<'s> {
     stirred_at: Duration,
     trouble: Trouble,
     commit_trouble: Trouble,
+    /// The partition that it is about.
+    refused: Option<TopicPartition>,
     trouble_until: Duration,
     status: LaneStatus,
     /// What librdkafka's fetches, the compressor and the records put aside take.
@@ -209,7 +211,7 @@ impl<'s> Lane<'s> {
             answers: mpsc::channel(),
             topics: shared.topics.clone(),
             topic_ids: shared.topic_ids.clone(),
-            lost: Arc::default(),
+            lost: watch::Sender::new(false),
             rejoin_at: None,
             leaving: false,
             left_behind: false,
@@ -220,6 +222,7 @@ impl<'s> Lane<'s> {
             stirred_at: Duration::ZERO,
             trouble: shared.troubles.open(Dependency::Kafka),
             commit_trouble: shared.troubles.open(Dependency::Kafka),
+            refused: None,
             trouble_until: Duration::ZERO,
             status: shared.status.lane(index),
             reserve: shared.budget.account(),
@@ -258,9 +261,8 @@ impl<'s> Lane<'s> {
             self.fetching.stopped = false;
         }
         // It stays so until what was lost is given up.
-        if self.source.assignment_lost() {
-            self.lost.store(true, Ordering::Relaxed);
-        }
+        let lost = self.source.assignment_lost();
+        self.lost.send_if_modified(|known| std::mem::replace(known, lost) != lost);
         while let Ok(answer) = self.answers.1.try_recv() {
             self.answer(answer);
         }
@@ -331,9 +333,12 @@ impl<'s> Lane<'s> {
                 });
             }
             SourceEvent::Lost(partitions) => {
-                tracing::warn!(partitions = names(&partitions), "lost: the group expelled this member");
+                tracing::warn!(
+                    partitions = names(&partitions),
+                    "lost: the group expelled this member, or their topics are gone"
+                );
                 self.shared.status.rebalanced("lost");
-                self.outside = true;
+                self.outside = self.core.partitions().all(|owned| partitions.contains(owned));
                 self.handle(Event::Lost(partitions));
             }
             SourceEvent::Committed(answers) => self.commits_answered(answers),

@@ -126,11 +126,12 @@ impl<'s> Lane<'s> {
     /// An error stands in a record's place: what came before it is placed before it is heard. The client counts it as
     /// delivered and goes on behind it, so the partition is fetched anew, from where it was read to.
     fn partition_error(&mut self, partition: TopicPartition, error: PartitionError) {
-        if !error.is_out_of_range() {
+        let out_of_range = error.is_out_of_range();
+        if !out_of_range {
             self.shared.status.consume_failed(&partition.topic, 1);
             self.kafka_trouble(format!("{partition}: {error}"));
         }
-        self.handle(Event::Astray(partition));
+        self.handle(Event::Astray { partition, out_of_range });
     }
 
     /// The partitions with records that waited for nothing but a turn.

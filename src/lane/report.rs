@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::longest::LARGE;
 use super::{Held, Lane, Wait};
 use crate::config::{Assignment, Config, GroupProtocol};
+use crate::core::view::WaitsFor;
 use crate::core::{Event, SEAL_ABOVE};
 use crate::source::Record;
-use crate::source::consumer::Source;
-use crate::telemetry::detail::{OpenHours, WaitsFor};
+use crate::source::properties::fetch_reserve;
+use crate::telemetry::detail::OpenHours;
 use crate::types::TopicPartition;
 
 /// How often positions are looked at and the lane's state is published.
@@ -27,7 +28,7 @@ impl Lane<'_> {
     pub(super) fn set_aside(&mut self) {
         let longest = self.longest.bytes(self.shared.clock.monotonic());
         let config = &self.shared.config;
-        let reserve = Source::fetch_reserve(config, longest, self.compressor.memory());
+        let reserve = fetch_reserve(config, longest, self.compressor.memory());
         self.reserve.set(reserve + self.put_aside);
         self.core.set_share(share(config, reserve));
     }

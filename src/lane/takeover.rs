@@ -1,7 +1,6 @@
 //! Batches that an earlier owner promised: handed to the process's queue of takeovers, and taken back made.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +71,7 @@ impl Lane<'_> {
             remake: remake.clone(),
             publish: Box::new(publish),
             outcome,
-            lost: Arc::clone(&self.lost),
+            lost: self.lost.subscribe(),
             produced: false,
             answer: Reply::new(move |stored| drop(answers.send(Answer::Published(of, batch, stored)))),
         });

@@ -1,4 +1,4 @@
-//! A store that fails on purpose: for tests, simulation and torture.
+//! A store that fails on purpose, for tests.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

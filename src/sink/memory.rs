@@ -1,4 +1,4 @@
-//! A store in memory, for tests and simulation.
+//! A store in memory, for tests.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};

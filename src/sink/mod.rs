@@ -15,9 +15,11 @@ use futures_util::stream::BoxStream;
 
 use crate::config::SinkConfig;
 
+#[cfg(any(test, feature = "fault-points"))]
 pub mod fault;
 mod header_digest;
 pub mod local;
+#[cfg(any(test, feature = "fault-points"))]
 pub mod memory;
 mod parts;
 pub mod patience;

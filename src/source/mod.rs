@@ -5,6 +5,7 @@
 //! - `embedded`: a broker inside this process, for the demo.
 //! - `offsets`: what blocks (committed offsets, watermarks, topics), on a thread of its own.
 //! - `outsider`: commits of a process that is no member of the group.
+//! - `properties`: what consumers are configured with, and the memory that takes.
 //! - `range`: one range of one partition, read outside of the group.
 //! - `topic`: a whole topic, read once.
 //! - `raw`: the only unsafe code of the crate.
@@ -17,6 +18,7 @@ pub(crate) mod embedded;
 pub(crate) mod news;
 pub(crate) mod offsets;
 pub(crate) mod outsider;
+pub(crate) mod properties;
 pub(crate) mod range;
 mod raw;
 mod tokens;

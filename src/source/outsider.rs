@@ -9,8 +9,8 @@ use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
 use super::client::sign_in;
-use super::consumer::consumer_config;
 use super::offsets::QuietContext;
+use super::properties::consumer_config;
 use crate::config::Config;
 use crate::core::Commit;
 

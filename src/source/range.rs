@@ -9,8 +9,8 @@ use rdkafka::topic_partition_list::{Offset as ClientOffset, TopicPartitionList};
 
 use super::SourceError;
 use super::client::sign_in;
-use super::consumer::{Source, consumer_config, isolation};
 use super::offsets::{QuietContext, listen};
+use super::properties::{consumer_config, fetch_reserve, isolation};
 use super::raw::take::{Record, RecordQueue};
 use crate::config::Config;
 use crate::types::{Offset, TopicPartition};
@@ -69,7 +69,7 @@ impl RangeReader {
 
     /// The memory that its fetches may take when values have up to `longest`, and a compressor, in bytes.
     pub(crate) fn memory(config: &Config, longest: usize, compressor: usize) -> usize {
-        Source::fetch_reserve(config, longest, compressor)
+        fetch_reserve(config, longest, compressor)
     }
 
     /// Appends up to `most` records (or errors) to `records`, waiting up to `wait` for the first.

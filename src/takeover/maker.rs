@@ -14,17 +14,15 @@ use crate::batch::terms::Terms;
 use crate::batch::{Batch, Keep};
 use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::core::Remake;
 use crate::core::change::told;
 use crate::core::intent::Intent;
+use crate::core::{Remake, SEAL_ABOVE};
 use crate::registry::cache::{Lookup, SchemaCache};
 use crate::source::Record;
 use crate::source::range::RangeReader;
 use crate::telemetry::troubles::{Dependency, Troubles};
 use crate::types::{Offset, SchemaId, TopicPartition};
 
-/// Above this share of the budget, what doesn't have to be held isn't.
-const SHORT_ABOVE: (usize, usize) = (70, 100);
 /// This share is taken for a pass over the range whatever else there is: where the lanes fill all that they may, each file
 /// would get a pass of its own.
 const ALWAYS: (usize, usize) = (10, 100);
@@ -113,12 +111,12 @@ impl Maker {
 
     /// Whether little memory is free.
     pub(super) fn is_short(&self) -> bool {
-        self.budget.used() > self.share(SHORT_ABOVE)
+        self.budget.used() > self.share(SEAL_ABOVE)
     }
 
     /// The memory that may be taken for a pass, in bytes.
     pub(super) fn room(&self) -> usize {
-        self.share(SHORT_ABOVE).saturating_sub(self.budget.used()).max(self.share(ALWAYS))
+        self.share(SEAL_ABOVE).saturating_sub(self.budget.used()).max(self.share(ALWAYS))
     }
 
     fn share(&self, (part, whole): (usize, usize)) -> usize {

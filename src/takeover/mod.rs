@@ -12,9 +12,7 @@ mod maker;
 mod passes;
 mod queue;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::Batch;
@@ -51,8 +49,8 @@ pub(crate) enum Task {
         publish: Box<Publish>,
         /// What it must come to.
         outcome: Outcome,
-        /// Whether the partition belongs to somebody else by now.
-        lost: Arc<AtomicBool>,
+        /// Whether it may belong to somebody else by now.
+        lost: watch::Receiver<bool>,
         /// Its dead letters are acknowledged.
         produced: bool,
         /// Whom to tell: the bytes stored.

@@ -5,11 +5,10 @@
 //! come to the same outcome, or nothing of it becomes visible.
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use futures_util::stream::{StreamExt as _, unfold};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::maker::{Range, range};
@@ -23,8 +22,9 @@ use crate::budget::Account;
 use crate::core::batch::{FileOutcome, Outcome};
 use crate::core::layout::Hour;
 use crate::core::{Publish, Remake};
-use crate::dead_letter::MAX_IN_FLIGHT;
+use crate::dead_letter::{DeadLetter, MAX_IN_FLIGHT};
 use crate::fault_point::{self, Point};
+use crate::sink::patience::Patience;
 use crate::sink::{Sink, SinkError};
 use crate::telemetry::troubles::Dependency;
 use crate::types::SchemaId;
@@ -47,7 +47,7 @@ struct Passes<'a> {
     publish: &'a Publish,
     outcome: &'a Outcome,
     manifest: Manifest<'a>,
-    lost: &'a AtomicBool,
+    lost: &'a watch::Receiver<bool>,
     sink: std::sync::Arc<dyn Sink>,
     /// The dead letters are acknowledged, now or in an earlier try.
     produced: &'a mut bool,
@@ -61,7 +61,7 @@ impl Maker {
         remake: &Remake,
         publish: &Publish,
         outcome: &Outcome,
-        (lost, produced): (&AtomicBool, &mut bool),
+        (lost, produced): (&watch::Receiver<bool>, &mut bool),
         wanted: &CancellationToken,
     ) -> Result<u64, Stop> {
         let range = range(remake, wanted)?;
@@ -123,11 +123,12 @@ impl Passes<'_> {
         let batch = self.pass(names.clone(), &mut |_| Ok(()))?;
         let terms = std::sync::Arc::clone(&batch.terms);
         let (_, files, _account) = batch.into_parts();
+        let bytes = files.iter().map(|file| file.file.datum_bytes()).sum();
         let files = files.into_iter().enumerate();
         let files = files.filter(|(_, file)| names.contains(&(file.hour, file.schema.id())));
         let publisher = &self.maker.publisher;
         let stored = publisher.store(&*self.sink, &terms, &self.manifest, files, self.lost);
-        let stored = self.until_cancelled(stored)?;
+        let stored = self.in_time(bytes, Dependency::Sink, stored)?;
         self.bytes += stored.map_err(sink_stop)?;
         Ok(())
     }
@@ -136,6 +137,19 @@ impl Passes<'_> {
     fn until_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
         let wanted = self.range.wanted.run_until_cancelled(work);
         self.maker.runtime.block_on(wanted).ok_or(Stop::Cancelled)
+    }
+
+    /// Likewise, but only for as long as `bytes` may take to go out: what is refused for now holds up nobody else.
+    fn in_time<T>(
+        &self,
+        bytes: u64,
+        dependency: Dependency,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        let limit = Patience::default().for_put(bytes);
+        self.until_cancelled(async { tokio::time::timeout(limit, work).await })?.map_err(|_| {
+            Stop::Later(dependency, format!("{}: not all was taken within {limit:?}", self.remake.partition))
+        })
     }
 
     /// Reads the range once, keeping the rows of these files, and checks that it comes to the outcome.
@@ -168,7 +182,9 @@ impl Passes<'_> {
         if *self.produced || letters.is_empty() {
             return Ok(());
         }
-        self.until_cancelled(self.maker.publisher.produce(&letters, self.publish, self.lost))
+        let bytes: usize = letters.iter().map(DeadLetter::size).sum();
+        let produced = self.maker.publisher.produce(&letters, self.publish, self.lost);
+        self.in_time(bytes as u64, Dependency::DeadLetterTopic, produced)
     }
 
     /// Stores the file `name` while it is made.

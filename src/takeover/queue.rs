@@ -34,8 +34,7 @@ impl Takeovers {
     /// Puts a task behind the others. It ends when the token is cancelled.
     pub(crate) fn add(&self, task: Task) -> CancellationToken {
         let wanted = CancellationToken::new();
-        // The thread ends only after this, unless it panicked; then the task's answer is never given, and its partition
-        // stays unready until the process is restarted.
+        // The thread ends only after this, unless it panicked; then the task is dropped, and its reply says that it was broken off.
         if self.jobs.send(Job { task, wanted: wanted.clone() }).is_err() {
             tracing::error!("the thread that makes promised batches again is gone");
         }

@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::status::{Durable, Membership};
+use super::status::Membership;
 use crate::core::layout::Hour;
+use crate::core::view::{Durable, WaitsFor};
 use crate::types::{TopicPartition, UnixMillis};
 
 /// How many files are remembered.
@@ -14,50 +15,6 @@ pub const LAST_FILES: usize = 50;
 
 /// How many hours of topics a lane tells of.
 pub const OPEN_HOURS: usize = 200;
-
-/// Why a partition isn't read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitsFor {
-    /// It is being found out, or committed, where it begins.
-    Start,
-    /// A batch that an earlier owner promised is made first.
-    Takeover,
-    /// The registry is asked for a schema.
-    Schema,
-    /// Too many records of its topic are bad.
-    DeadLetterLimit,
-    /// There is no memory.
-    Memory,
-    /// Other partitions fill their batches first.
-    Turn,
-    /// Two sealed batches are being stored.
-    Store,
-    /// There is nothing at its position: it is being found out why.
-    Log,
-    /// It goes to another owner, or the process ends.
-    Parting,
-    /// It is held until a person has looked, or belongs to another owner by now.
-    Owner,
-}
-
-impl WaitsFor {
-    /// Its code, as in `/api/status`.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Start => "starting",
-            Self::Takeover => "taking_over",
-            Self::Schema => "awaits_schema",
-            Self::DeadLetterLimit => "dead_letter_limit",
-            Self::Memory => "awaits_memory",
-            Self::Turn => "awaits_turn",
-            Self::Store => "awaits_store",
-            Self::Log => "astray",
-            Self::Parting => "leaving",
-            Self::Owner => "held",
-        }
-    }
-}
 
 /// What one lane reported last.
 #[derive(Clone, Debug, Default)]

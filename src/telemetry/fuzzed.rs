@@ -18,11 +18,12 @@ use super::metrics::ROWS;
 use super::page;
 use super::snapshot::{Identity, Observed};
 use super::statsd::{self, Series};
-use super::status::{Durable, Membership, Status};
+use super::status::{Membership, Status};
 use super::troubles::{Dependency, Troubles};
 use crate::budget::Budget;
 use crate::clock::SystemClock;
 use crate::core::layout::Hour;
+use crate::core::view::Durable;
 use crate::telemetry::detail::OpenHours;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 

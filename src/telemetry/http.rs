@@ -193,8 +193,9 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
+    use crate::core::view::Durable;
     use crate::telemetry::connections::{AT_ONCE, LASTS};
-    use crate::telemetry::status::{Durable, LaneStatus};
+    use crate::telemetry::status::LaneStatus;
     use crate::telemetry::test_clock::TestClock;
     use crate::telemetry::troubles::Dependency;
     use crate::telemetry::watchdog::Stall;

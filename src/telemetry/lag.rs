@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::status::Durable;
+use crate::core::view::Durable;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
 /// How far behind a process is. Without partitions it is 0 behind.

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::budget::Budget;
+use crate::core::view::Durable;
 use crate::telemetry::exporters::Dimensions;
 use crate::telemetry::exporters::testing::scraped;
 use crate::telemetry::gauges::Gauges;
 use crate::telemetry::metrics::{CATALOGUE, Kind};
 use crate::telemetry::statsd::{self, Series};
-use crate::telemetry::status::Durable;
 use crate::telemetry::test_clock::TestClock;
 
 const START: UnixMillis = UnixMillis(1_700_000_000_000);

@@ -7,7 +7,6 @@ use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::detail::WaitsFor;
 use super::history::{History, Sample};
 use super::http::Health;
 use super::lag_task::{LagReading, Reading};
@@ -17,6 +16,7 @@ use super::troubles::Troubles;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::core::view::WaitsFor;
 use crate::memory;
 use crate::types::UnixMillis;
 

@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::detail::{LAST_FILES, LaneReport, OpenHours, StoredFile, WaitsFor};
+use super::detail::{LAST_FILES, LaneReport, OpenHours, StoredFile};
 use super::metrics;
 use super::totals::{Sums, TopicTotals, Totals};
 use crate::clock::Clock;
+use crate::core::view::{Durable, WaitsFor};
 use crate::dead_letter::Reason;
-use crate::types::{Offset, TopicPartition, UnixMillis};
+use crate::types::TopicPartition;
 
 /// What one committed batch consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,19 +30,6 @@ pub struct Committed {
     pub dead_letters: BTreeMap<Reason, u64>,
     /// Messages without a value that the policy skipped.
     pub skipped: u64,
-}
-
-/// How far one owned partition is durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Durable {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// The committed offset: everything before it is durable.
-    pub committed: Offset,
-    /// The offset up to which records have been read.
-    pub read: Offset,
-    /// The Kafka timestamp of the first record that has been read and isn't durable; `None` when there is none.
-    pub oldest: Option<UnixMillis>,
 }
 
 /// Where a lane stands in its consumer group.

@@ -6,6 +6,7 @@ use super::*;
 use crate::telemetry::exporters::Dimensions;
 use crate::telemetry::statsd::{self, Series};
 use crate::telemetry::test_clock::TestClock;
+use crate::types::{Offset, UnixMillis};
 
 fn status(lanes: usize) -> (Status, Arc<TestClock>) {
     let clock = Arc::new(TestClock::new(UnixMillis(1_700_000_000_000)));

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::detail::{LaneReport, WaitsFor};
+use super::detail::LaneReport;
 use super::lag_task::LagReading;
 use super::metrics;
 use super::status::{Membership, Status};
 use super::troubles::Troubles;
 use crate::budget::Budget;
+use crate::core::view::{Durable, WaitsFor};
 use crate::types::{Offset, TopicPartition};
 
 /// How often lanes are looked at, at most: so often is the lag measured.
@@ -200,8 +201,7 @@ impl Watched {
 
     /// Whether any offset moved, or partitions came or went, since the last look.
     fn has_moved(&mut self, report: &LaneReport) -> bool {
-        let position =
-            |durable: &super::status::Durable| (durable.partition.clone(), (durable.committed, durable.read));
+        let position = |durable: &Durable| (durable.partition.clone(), (durable.committed, durable.read));
         let positions: BTreeMap<_, _> = report.partitions.iter().map(position).collect();
         let moved = positions != self.positions;
         self.positions = positions;

@@ -1,8 +1,8 @@
 //! Which silence is a stall, and which stall a restart mends.
 
 use super::*;
+use crate::core::view::Durable;
 use crate::telemetry::exporters::testing::scraped;
-use crate::telemetry::status::Durable;
 
 const PERIOD: Duration = Duration::from_secs(300);
 

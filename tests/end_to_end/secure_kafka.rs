@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::event::orders;
 use crate::patience::{stays, wait_until};
 use crate::scene::Scene;
@@ -16,6 +18,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_plain_over_tls_then_valve_signs_in,
     given_a_certificate_of_its_own_with_a_key_under_a_password_then_valve_signs_in,
     given_a_user_that_the_brokers_dont_know_then_valve_waits_says_so_and_goes_on_once_they_do,
+    given_one_topic_that_may_no_longer_be_read_then_the_others_are_committed_and_it_goes_on_once_it_may_be,
     given_a_wrong_password_then_each_command_says_so_and_none_shows_it,
     given_brokers_whose_authority_isnt_trusted_then_readyz_says_so,
     given_clients_amid_handshakes_when_the_process_ends_then_it_ends_well,
@@ -133,6 +136,45 @@ fn given_a_user_that_the_brokers_dont_know_then_valve_waits_says_so_and_goes_on_
     assert!(said.contains("invalid credentials") && !said.contains(password), "{said}");
     scene.assert_stored(&produced);
     scene.assert_no_dead_letters();
+}
+
+fn given_one_topic_that_may_no_longer_be_read_then_the_others_are_committed_and_it_goes_on_once_it_may_be(
+    stack: &Stack,
+) {
+    let mut scene = Scene::new(stack, 1);
+    let topic = scene.topic.clone();
+    let denied = format!("{}.denied", scene.name);
+    scene.kafka.create_topic(&denied, 1);
+    let rights = |rights: &str| {
+        assert!(stack.tool("topic_rights.py").args([&denied, rights]).status().unwrap().success());
+    };
+    // One lane, and batches that end at the same time: their commits are handed over together.
+    let settings = sasl(&scene, "SCRAM-SHA-512")
+        .with("VALVE_TOPICS", &format!("{topic},{denied}"))
+        .with("VALVE_LANES", "1")
+        .with("VALVE_BATCH__MAX_IDLE", "1h")
+        .with("VALVE_BATCH__MAX_AGE", "8s");
+    let mut produced = scene.produce(&orders(&denied, 0..20, 1));
+    produced.extend(scene.produce(&orders(&topic, 20..40, 1)));
+    let valve = Valve::run(&settings);
+    wait_until("both to be read", || {
+        let status: Value = serde_json::from_str(&valve.get("/api/status").1).unwrap_or_default();
+        status["totals"]["consumed"] == 40
+    });
+    rights("describe");
+    let reason = valve.wait_unready(&format!("kafka: offset commit of {denied}[0]"));
+    assert!(reason.contains("authorization"), "{reason}");
+    for next in 1..3 {
+        scene.wait_committed();
+        produced.extend(scene.produce(&orders(&topic, next * 100..next * 100 + 20, 1)));
+    }
+    scene.wait_committed();
+    assert_eq!(scene.kafka.committed(&scene.name, &denied), [0]);
+
+    rights("all");
+    scene.kafka.wait_committed(&scene.name, &denied);
+    valve.stop();
+    scene.assert_stored(&produced);
 }
 
 fn given_a_wrong_password_then_each_command_says_so_and_none_shows_it(stack: &Stack) {

@@ -15,6 +15,7 @@ use crate::{Test, tests};
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_pattern_when_a_topic_appears_that_matches_then_it_is_read_too,
     given_a_topic_that_goes_away_then_it_is_let_go_and_the_others_are_read_on,
+    given_topics_that_go_away_while_another_is_committed_then_that_one_is_committed_on,
     given_topics_from_the_registry_then_those_with_a_subject_are_read,
     given_the_consumer_group_protocol_then_events_are_stored_and_committed,
     given_two_valves_of_one_name_then_they_share_the_work_and_store_every_event_once,
@@ -63,18 +64,55 @@ fn given_a_topic_that_goes_away_then_it_is_let_go_and_the_others_are_read_on(sta
     scene.assert_stored(&produced);
 }
 
+fn given_topics_that_go_away_while_another_is_committed_then_that_one_is_committed_on(stack: &Stack) {
+    let mut scene = Scene::new(stack, 8);
+    let topic = scene.topic.clone();
+    let passing: Vec<String> = (0..4).map(|index| format!("{}.passing-{index}", scene.name)).collect();
+    let mut produced = Vec::new();
+    for (passing, id) in passing.iter().zip(0..) {
+        scene.kafka.create_topic(passing, 1);
+        produced.extend(scene.produce(&orders(passing, id..id + 1, 1)));
+    }
+    // Batches of few records: there is something to commit nearly always, also when the client says that it has lost something.
+    let settings = Settings::new(stack, &scene.name, &format!("^{}\\..*", scene.name));
+    let valve = Valve::run(&settings.with("VALVE_LANES", "1").with("VALVE_BATCH__MAX_RECORDS", "5"));
+    let mut next = 1_000;
+    for passing in &passing {
+        scene.kafka.wait_committed(&scene.name, passing);
+        scene.kafka.delete_topic(passing);
+        wait_until("it to be let go", || {
+            produced.extend(scene.produce(&orders(&topic, next..next + 80, 8)));
+            next += 80;
+            let status: Value = serde_json::from_str(&valve.get("/api/status").1).unwrap();
+            let shown = status["partitions"]["shown"].as_array().unwrap().clone();
+            shown.iter().all(|partition| partition["topic"] != passing.as_str())
+        });
+        scene.wait_committed();
+    }
+    valve.stop();
+    scene.assert_stored(&produced);
+}
+
 fn given_topics_from_the_registry_then_those_with_a_subject_are_read(stack: &Stack) {
     let mut scene = Scene::new(stack, 1);
     let produced = scene.produce(&orders(&scene.topic.clone(), 0..10, 1));
     let silent = format!("{}.silent", scene.name);
     scene.kafka.create_topic(&silent, 1);
-    scene.producer.produce_raw(&silent, Some(b"not Avro, and no subject"));
+    // Nothing but the subject is missing: whoever reads it can store it.
+    let value = scene.producer.serialize(&orders(&scene.topic, 10..11, 1)[0]);
+    scene.producer.produce_raw(&silent, Some(&value));
     // All topics of all tests have subjects, so this valve reads those, too: it has a bucket of its own.
     let bucket = crate::stack::unique("bucket");
     stack.create_bucket(&bucket);
     let settings = Settings::new(stack, &scene.name, "registry").with("VALVE_SINK__BUCKET", &bucket);
     let valve = Valve::run(&settings.with("VALVE_NULLS", "skip"));
     scene.wait_committed();
+    let status: Value = serde_json::from_str(&valve.get("/api/status").1).unwrap();
+    let shown = status["partitions"]["shown"].as_array().unwrap();
+    assert!(shown.iter().all(|partition| partition["topic"] != silent.as_str()), "{shown:?}");
+    // Not all of the other tests' partitions are shown; the log names each.
+    let said = valve.output();
+    assert!(said.contains(&scene.topic) && !said.contains(&silent), "{silent} was assigned");
     drop(valve);
 
     let mut files = files::in_bucket(stack, &bucket, &scene.name);

@@ -220,17 +220,6 @@ fn given_rules_that_make_no_sense_then_they_are_refused() {
 }
 
 #[test]
-fn given_a_range_of_years_then_both_ends_are_read() {
-    assert_eq!(parse_years("1970..2100"), Ok((1970, 2100)));
-    assert_eq!(parse_years("1..9999"), Ok((1, 9999)));
-    for text in
-        ["", "..", "1970", "1970..", "..2100", "1970...2100", "1970-2100", "-1..5", "+1..5", "1..=5", "1 ..5"]
-    {
-        assert!(parse_years(text).unwrap_err().contains("1970..2100"), "{text:?}");
-    }
-}
-
-#[test]
 fn given_several_candidates_then_the_first_usable_one_counts() {
     let rules = rules(&["field:a", "kafka", "field:b", "processing"]);
     let a = FieldTime::At(UnixMillis(1));

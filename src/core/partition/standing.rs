@@ -1,5 +1,18 @@
 //! Where a partition stands between its assignment and its parting: where it begins, whose promise it keeps first, and
 //! what becomes of it when the log changes under it.
+//!
+//! | from | to | when |
+//! |---|---|---|
+//! | `Resolving` | `Starting` | the facts say where it begins, and that isn't committed yet |
+//! | `Resolving`, `Starting` | `TakingOver` | where it begins is committed, with a promised batch |
+//! | `Resolving`, `Starting` | `Filling` | likewise, without one |
+//! | `TakingOver` | `Filling` | the promised batch is committed |
+//! | `Filling` | `Astray` | something else than a record is at its position |
+//! | `Astray` | `Resting`, then `Filling` | there was no reason |
+//! | `Astray` | `Overtaken` | the log's beginning has passed it, or the log became shorter |
+//! | all that are begun | `Overtaken` | the topic was created again; with a promised batch `Held` |
+//! | `Overtaken` | `Resolving` | what was read is durable or dropped |
+//! | all | `Held` | it needs a person; or it is lost, refused, not done in time, or parts before it begins |
 
 use std::time::Duration;
 
@@ -7,8 +20,8 @@ use super::{Partition, Step};
 use crate::core::batch::{SealReason, SealedBatch, Stage};
 use crate::core::intent::Metadata;
 use crate::core::start::{Decision, Facts, RECREATED_WHILE_PROMISED, decide, is_recreated};
+use crate::core::view::WaitsFor;
 use crate::core::{Action, Remake, Ticket};
-use crate::telemetry::detail::WaitsFor;
 use crate::types::Offset;
 
 /// How long a partition whose fetching failed waits until it is fetched again.
@@ -25,8 +38,11 @@ pub(super) enum Standing {
     /// The batch that an earlier owner promised is made again; nothing is read before it is durable.
     TakingOver,
     Filling,
-    /// There is nothing at the position: it is being found out why.
-    Astray(Ticket),
+    /// Something else than a record is at the position, or nothing: it is being found out why. What was read waits for that.
+    Astray {
+        ticket: Ticket,
+        out_of_range: bool,
+    },
     /// There was no reason: it is fetched again from where it was read to, after a moment.
     Resting(Duration),
     /// What was read is finished or dropped, then it is resolved again.
@@ -48,7 +64,7 @@ impl Partition {
             _ if self.parting => Some(WaitsFor::Parting),
             Standing::Resolving(_) | Standing::Starting(..) => Some(WaitsFor::Start),
             Standing::TakingOver => Some(WaitsFor::Takeover),
-            Standing::Astray(_) | Standing::Resting(_) | Standing::Overtaken => Some(WaitsFor::Log),
+            Standing::Astray { .. } | Standing::Resting(_) | Standing::Overtaken => Some(WaitsFor::Log),
             Standing::Filling if self.waiting.is_some() => Some(WaitsFor::Schema),
             Standing::Filling if !self.admitted => Some(WaitsFor::Turn),
             Standing::Filling if !self.is_filling() => Some(WaitsFor::Store),
@@ -57,8 +73,10 @@ impl Partition {
     }
 
     pub(in crate::core) fn resolved(&mut self, ticket: Ticket, facts: &Facts, step: &mut Step<'_>) {
-        if self.standing == Standing::Astray(ticket) {
-            return self.gone_astray(facts, step);
+        if let Standing::Astray { ticket: asked, out_of_range } = self.standing
+            && asked == ticket
+        {
+            return self.gone_astray(out_of_range, facts, step);
         }
         if self.standing != Standing::Resolving(ticket) {
             return;
@@ -140,11 +158,16 @@ impl Partition {
 
     /// The client went astray: there may be nothing at the position. Why decides what becomes of the open batch, so that is
     /// asked first.
-    pub(in crate::core) fn went_astray(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn went_astray(&mut self, out_of_range: bool, step: &mut Step<'_>) {
         if self.standing == Standing::Filling {
             self.stop(step);
-            self.standing = Standing::Astray(self.ask(step));
+            self.standing = Standing::Astray { ticket: self.ask(step), out_of_range };
         }
+    }
+
+    /// Whether it isn't known what is to become of what was read.
+    pub(in crate::core) fn is_astray(&self) -> bool {
+        matches!(self.standing, Standing::Astray { .. })
     }
 
     pub(super) fn stop(&mut self, step: &mut Step<'_>) {
@@ -155,16 +178,17 @@ impl Partition {
         }
     }
 
-    fn gone_astray(&mut self, facts: &Facts, step: &mut Step<'_>) {
+    fn gone_astray(&mut self, out_of_range: bool, facts: &Facts, step: &mut Step<'_>) {
         if is_recreated(&self.committed, facts.topic_id) {
             return self.recreated(step);
         }
         let in_range = facts.low <= self.read && self.read <= facts.end;
-        if in_range && !self.parting {
+        if in_range && !out_of_range && !self.parting {
             self.standing = Standing::Resting(step.now.monotonic + REST);
             return;
         }
-        if facts.end < self.read {
+        // A log that became shorter may have grown past the position since: other records are there than were read.
+        if facts.end < self.read || in_range && out_of_range {
             // What was read and isn't in the log any more is stored only if it was promised: its next owner, which is
             // this one, looks whether it can still be made.
             self.drop_batches(step);
@@ -216,7 +240,7 @@ impl Partition {
             self.abandon(step);
         }
         // One that went astray waits for the facts: they say whether what was read is still to be stored.
-        if !matches!(self.standing, Standing::Astray(_)) {
+        if !self.is_astray() {
             self.seal(reason, step);
         }
         self.stay_unbegun();

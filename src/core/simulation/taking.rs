@@ -20,6 +20,8 @@ pub(super) struct Held {
     position: i64,
     /// The topic that the client reads.
     topic_id: u128,
+    /// The log became shorter than that: the client will notice, even if the log has grown again by then.
+    cut: bool,
     /// The client reads no more: it said that there is nothing at its position, or was stopped.
     pub(super) failed: bool,
     pub(super) paused: bool,
@@ -36,6 +38,7 @@ impl Held {
         Self {
             position,
             topic_id,
+            cut: false,
             failed: false,
             paused: false,
             waiting: None,
@@ -47,6 +50,11 @@ impl Held {
 }
 
 impl Held {
+    /// The log ends here now.
+    pub(super) fn cut(&mut self, high: i64) {
+        self.cut |= self.position > high;
+    }
+
     /// The client is to read no more; what is in the open batch stays.
     pub(super) fn stop(&mut self) {
         self.failed = true;
@@ -77,10 +85,10 @@ impl World {
         if held.failed || held.paused || held.waiting.is_some() {
             return false;
         }
-        if held.position < low || held.position > high {
+        if held.cut || held.position < low || held.position > high {
             held.failed = true;
             self.seen.out_of_range += 1;
-            self.event(me, Event::Astray(self.names[partition].clone()));
+            self.event(me, Event::Astray { partition: self.names[partition].clone(), out_of_range: true });
             return true;
         }
         // The client reads by the topic's id: what belongs to another one it doesn't get.
@@ -201,7 +209,10 @@ impl World {
                 self.event(me, Event::Position { partition: self.names[partition].clone(), position });
                 continue;
             }
-            let reads = held.topic_id == topic_id && (low..=high).contains(&held.position) && !held.paused;
+            let reads = !held.cut
+                && held.topic_id == topic_id
+                && (low..=high).contains(&held.position)
+                && !held.paused;
             if !reads
                 || held.waiting.is_some()
                 || held.unknown.is_some() && log.at(held.position).is_some()

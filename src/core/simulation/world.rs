@@ -177,6 +177,9 @@ impl World {
             self.records[uid as usize].gone = true;
         }
         (log.mutilated, log.shortened) = (true, true);
+        let high = log.high();
+        let held = self.processes.iter_mut().filter_map(|process| process.held.get_mut(&partition));
+        held.for_each(|held| held.cut(high));
     }
 
     pub(super) fn compact(&mut self, partition: usize) {

@@ -140,6 +140,18 @@ fn given_a_commit_that_cannot_be_taken_now_then_it_is_sent_again_half_a_second_l
 }
 
 #[test]
+fn given_two_partitions_commits_that_cannot_be_taken_now_then_they_are_sent_again_one_after_the_other() {
+    let mut rig = Rig::filling(&[p(0), p(1)]);
+    for index in [0, 1] {
+        let batch = rig.fill_up(&p(index));
+        rig.publish(&p(index), batch, FULL);
+        rig.answer(&p(index), CommitAnswer::NotNow("denied".into()));
+    }
+    assert_eq!(commit(&rig.pass(Duration::from_millis(500))).unwrap().partition, p(0));
+    assert_eq!(commit(&rig.pass(Duration::from_millis(50))).unwrap().partition, p(1));
+}
+
+#[test]
 fn given_a_start_commit_that_cannot_be_taken_now_then_it_is_sent_again_before_anything_is_consumed() {
     let mut rig = Rig::new();
     let ticket = rig.assign(&p(0));

@@ -106,7 +106,7 @@ fn given_a_partition_whose_position_is_gone_when_it_is_revoked_then_what_was_rea
     let mut rig = Rig::filling(&[p(0), p(1)]);
     rig.take(&p(0), 2);
     rig.take(&p(1), 2);
-    let ticket = ticket(&rig.event(Event::Astray(p(0))));
+    let ticket = ticket(&rig.event(astray(true)));
     rig.revoke(&[p(0), p(1)]);
     let (batch, _) = sealed(&rig.resolve(&p(0), ticket, log(9, 100))).unwrap();
     rig.publish(&p(0), batch, 2);

@@ -78,7 +78,7 @@ fn given_an_answer_to_an_earlier_ask_then_it_changes_nothing() {
 fn given_the_position_is_gone_then_what_was_read_is_finished_and_it_begins_anew_with_the_lost_range() {
     let mut rig = Rig::filling(&[p(0)]);
     rig.take(&p(0), 4);
-    let actions = rig.event(Event::Astray(p(0)));
+    let actions = rig.event(astray(true));
     assert_eq!((&actions[0], sealed(&actions)), (&Action::Stop(p(0)), None));
     let (batch, reason) = sealed(&rig.resolve(&p(0), ticket(&actions), log(9, 100))).unwrap();
     assert_eq!(reason, SealReason::Retention);
@@ -98,7 +98,7 @@ fn given_the_position_is_gone_then_what_was_read_is_finished_and_it_begins_anew_
 #[test]
 fn given_a_lost_range_when_a_later_batch_has_files_then_the_range_stays() {
     let mut rig = Rig::filling(&[p(0)]);
-    let asked = ticket(&rig.event(Event::Astray(p(0))));
+    let asked = ticket(&rig.event(astray(true)));
     let ticket = ticket(&rig.resolve(&p(0), asked, log(9, 100)));
     rig.resolve(&p(0), ticket, Facts { committed: committed_at(0).committed, ..log(9, 100) });
     rig.accept(&p(0));

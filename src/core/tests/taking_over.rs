@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::Remake;
-use crate::telemetry::detail::WaitsFor;
+use crate::core::view::WaitsFor;
 
 /// What the next owner finds when `[10, 20)` with `rows` rows was promised.
 fn promised(rows: u64) -> Facts {
@@ -176,7 +176,7 @@ fn committed_at(offset: i64) -> Option<(Offset, String)> {
 fn given_fetching_fails_without_a_reason_in_the_log_then_the_open_batch_goes_on_where_it_was_after_a_rest() {
     let mut rig = Rig::filling(&[p(0)]);
     rig.take(&p(0), 4);
-    let actions = rig.event(Event::Astray(p(0)));
+    let actions = rig.event(astray(false));
     assert_eq!(actions[0], Action::Stop(p(0)));
     assert_eq!(rig.resolve(&p(0), ticket(&actions), Facts { committed: committed_at(0), ..log(0, 100) }), []);
     // What the client says of its position meanwhile counts a record that never came.
@@ -191,7 +191,7 @@ fn given_fetching_fails_without_a_reason_in_the_log_then_the_open_batch_goes_on_
 fn given_fetching_fails_and_the_partition_is_revoked_meanwhile_then_the_open_batch_is_finished() {
     let mut rig = Rig::filling(&[p(0)]);
     rig.take(&p(0), 4);
-    let asked = ticket(&rig.event(Event::Astray(p(0))));
+    let asked = ticket(&rig.event(astray(false)));
     rig.revoke(&[p(0)]);
     let actions = rig.resolve(&p(0), asked, Facts { committed: committed_at(0), ..log(0, 100) });
     let (batch, _) = sealed(&actions).unwrap();
@@ -215,12 +215,36 @@ fn given_the_topic_is_created_again_while_the_batchs_end_is_being_committed_then
 fn given_the_log_became_shorter_than_what_was_read_then_the_open_batch_is_dropped_unpublished() {
     let mut rig = Rig::filling(&[p(0)]);
     rig.take(&p(0), 4);
-    let ticket = ticket(&rig.event(Event::Astray(p(0))));
+    let ticket = ticket(&rig.event(astray(true)));
     let actions = rig.resolve(&p(0), ticket, Facts { committed: committed_at(0), ..log(0, 2) });
     assert_eq!((&actions[0], sealed(&actions)), (&Action::Abandon(p(0)), None));
     let ticket = super::ticket(&actions);
     let actions = rig.resolve(&p(0), ticket, Facts { committed: committed_at(0), ..log(0, 2) });
     assert_eq!(actions, [Action::Consume(p(0), Offset(0))]);
+}
+
+#[test]
+fn given_the_log_became_shorter_and_has_grown_past_what_was_read_then_the_open_batch_is_dropped_and_read_again()
+ {
+    let mut rig = Rig::filling(&[p(0)]);
+    rig.take(&p(0), 4);
+    let asked = ticket(&rig.event(astray(true)));
+    let facts = || Facts { committed: committed_at(0), ..log(0, 100) };
+    let actions = rig.resolve(&p(0), asked, facts());
+    assert_eq!((&actions[0], sealed(&actions)), (&Action::Abandon(p(0)), None));
+    assert_eq!(rig.resolve(&p(0), ticket(&actions), facts()), [Action::Consume(p(0), Offset(0))]);
+}
+
+#[test]
+fn given_it_is_not_known_yet_what_became_of_the_log_then_no_limit_seals_the_open_batch() {
+    for out_of_range in [true, false] {
+        let mut rig = Rig::filling(&[p(0)]);
+        rig.take(&p(0), 4);
+        let asked = ticket(&rig.event(astray(out_of_range)));
+        assert_eq!(rig.pass(MAX_AGE), []);
+        let actions = rig.resolve(&p(0), asked, Facts { committed: committed_at(0), ..log(0, 100) });
+        assert_eq!(actions.contains(&Action::Abandon(p(0))), out_of_range, "{actions:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is said of partitions that aren't read from.
 
 use super::*;
-use crate::telemetry::detail::WaitsFor;
+use crate::core::view::WaitsFor;
 
 impl Rig {
     /// What the first partition waits for.
@@ -63,7 +63,7 @@ fn given_a_batch_of_another_that_fills_the_lanes_share_then_it_waits_for_its_tur
 #[test]
 fn given_nothing_at_its_position_then_it_is_astray() {
     let mut rig = Rig::filling(&[p(0)]);
-    rig.event(Event::Astray(p(0)));
+    rig.event(astray(true));
     assert_eq!(rig.waits(), Some(WaitsFor::Log));
 }
 

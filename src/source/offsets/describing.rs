@@ -6,7 +6,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::{ASK_AT_ONCE, Offsets, QuietContext, TIMEOUT};
 use crate::config::Config;
 use crate::source::SourceError;
-use crate::source::consumer::consumer_config;
+use crate::source::properties::consumer_config;
 use crate::source::raw::describe::{DescribedGroup, DescribedTopic, describe_group, describe_topics};
 
 /// A Kafka cluster.

@@ -11,8 +11,9 @@ use serde::{Serialize, Serializer};
 
 use super::sums::seconds;
 use super::{Lags, rfc3339};
+use crate::core::view::Durable;
 use crate::telemetry::detail::{LaneReport, OPEN_HOURS, OpenFiles, StoredFile};
-use crate::telemetry::status::{Durable, Membership};
+use crate::telemetry::status::Membership;
 use crate::telemetry::totals::TopicTotals;
 use crate::telemetry::troubles::Dependency;
 use crate::types::{Offset, TopicPartition};

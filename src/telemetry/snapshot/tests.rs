@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use super::*;
 use crate::core::layout::Hour;
+use crate::core::view::{Durable, WaitsFor};
 use crate::dead_letter::Reason;
-use crate::telemetry::detail::{OpenHours, WaitsFor};
+use crate::telemetry::detail::OpenHours;
 use crate::telemetry::lag::{Lag, PartitionLag};
 use crate::telemetry::signs::{Level, State};
-use crate::telemetry::status::{Committed, Durable, LaneStatus, Membership};
+use crate::telemetry::status::{Committed, LaneStatus, Membership};
 use crate::telemetry::test_clock::TestClock;
 use crate::telemetry::troubles::Dependency;
 use crate::types::{Offset, TopicPartition};
