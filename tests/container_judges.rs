@@ -2,7 +2,7 @@
 //!
 //! The judges come from outside: `VALVE_TEST_PYTHON` names a Python that has `fastavro[snappy,zstandard]`,
 //! `VALVE_TEST_JAVA_CP` the class path with the judge of `tests/judges/java` (its pom.xml says how that is built).
-//! What lacks its judge shows as ignored.
+//! What lacks its judge shows as ignored; with `VALVE_TEST_REQUIRE_SERVICES=1` it fails instead.
 #![expect(clippy::disallowed_methods, reason = "the judges are named by the environment")]
 
 #[path = "container_judges/cases.rs"]
@@ -42,28 +42,30 @@ const CODECS: [Codec; 10] = [
 fn main() {
     let python = Judge::fastavro(std::env::var("VALVE_TEST_PYTHON").ok());
     let java = Judge::java(std::env::var("VALVE_TEST_JAVA_CP").ok());
+    let required = std::env::var_os("VALVE_TEST_REQUIRE_SERVICES").is_some_and(|value| value == "1");
+    let is_ignored = |judges: &[&Judge]| !required && judges.iter().any(|judge| judge.is_missing());
     let mut trials = Vec::new();
     for judge in [&python, &java] {
         for case in cases::all() {
             let name =
                 format!("given_{}_under_every_codec_then_{}_reads_every_record", case.name, judge.name);
-            let missing = judge.is_missing();
+            let ignored = is_ignored(&[judge]);
             let judge = judge.clone();
-            trials.push(Trial::test(name, move || files_are_read(&case, &judge)).with_ignored_flag(missing));
+            trials.push(Trial::test(name, move || files_are_read(&case, &judge)).with_ignored_flag(ignored));
         }
         for blocking in [false, true] {
             let encoder = if blocking { "blocking" } else { "binary" };
             let name =
                 format!("given_datums_of_javas_{encoder}_encoder_then_{}_reads_every_record", judge.name);
-            let missing = judge.is_missing() || java.is_missing();
+            let ignored = is_ignored(&[judge, &java]);
             let (judge, java) = (judge.clone(), java.clone());
             let trial = Trial::test(name, move || javas_datums_are_read(&java, blocking, &judge));
-            trials.push(trial.with_ignored_flag(missing));
+            trials.push(trial.with_ignored_flag(ignored));
         }
     }
     let name = "given_javas_blocking_encoder_then_its_datums_are_other_bytes_for_the_same_records";
-    let missing = java.is_missing();
-    trials.push(Trial::test(name, move || encoders_differ(&java)).with_ignored_flag(missing));
+    let ignored = is_ignored(&[&java]);
+    trials.push(Trial::test(name, move || encoders_differ(&java)).with_ignored_flag(ignored));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
-use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
+use apache_avro::{AvroResult, Schema};
+use chrono::Datelike as _;
 use proptest::prelude::*;
 
 use super::*;
@@ -13,12 +14,18 @@ fn ids() -> SchemaIds {
 
 fn decode(event: &Event) -> Option<Value> {
     let Fate::Row { version, .. } = event.fate else { return None };
-    let schema = Schema::parse_str(event.topic.schemas()[version]).expect("a schema");
-    let mut datum = &event.value[5..];
-    let reader = GenericDatumReader::builder(&schema).build().expect("a schema");
-    let value = reader.read_value(&mut datum).expect("a datum");
-    assert!(datum.is_empty(), "{} bytes are left over", datum.len());
+    let (value, left) = read(event, version).expect("a datum");
+    assert_eq!(left, 0, "bytes are left over");
     Some(value)
+}
+
+/// The datum as the library reads it, and how many bytes it leaves over.
+fn read(event: &Event, version: usize) -> AvroResult<(Value, usize)> {
+    let schema = Schema::parse_str(event.topic.schemas()[version]).expect("a schema");
+    let reader = GenericDatumReader::builder(&schema).build().expect("a schema");
+    let mut datum = &event.value[5..];
+    let value = reader.read_value(&mut datum)?;
+    Ok((value, datum.len()))
 }
 
 fn field<'a>(value: &'a Value, path: &str) -> &'a Value {
@@ -29,16 +36,15 @@ fn field<'a>(value: &'a Value, path: &str) -> &'a Value {
 }
 
 /// The time in the row itself, as the library reads it.
-fn hour_inside(event: &Event, value: &Value) -> Hour {
+fn time_inside(event: &Event, value: &Value) -> UnixMillis {
     let Value::Union(1, at) = field(value, event.topic.timestamp()) else { panic!("no timestamp") };
-    let millis = match &**at {
+    UnixMillis(match &**at {
         Value::String(text) => {
             chrono::DateTime::parse_from_rfc3339(text).expect("ISO 8601").timestamp_millis()
         }
         Value::TimestampMillis(millis) => *millis,
         other => panic!("{other:?}"),
-    };
-    Hour::of(UnixMillis(millis), Granularity::Hour)
+    })
 }
 
 proptest! {
@@ -49,7 +55,7 @@ proptest! {
         prop_assert!((0..event.topic.partitions()).contains(&event.partition));
         if let (Some(value), Fate::Row { hour, .. }) = (decode(&event), event.fate) {
             prop_assert_eq!(field(&value, "seq"), &Value::Long(seq.cast_signed()));
-            prop_assert_eq!(hour_inside(&event, &value), hour);
+            prop_assert_eq!(Hour::of(time_inside(&event, &value), Granularity::Hour), hour);
         }
     }
 
@@ -94,19 +100,29 @@ fn given_bad_events_then_the_library_agrees_where_it_can() {
     let events = Events::new(3, ids());
     for seq in (0..200_000).filter(|seq| events.flaw(*seq).is_some()) {
         let event = events.event(seq);
-        let schema = |version: usize| Schema::parse_str(event.topic.schemas()[version]).expect("a schema");
+        let read = || {
+            let id = event.value[4] as usize;
+            read(&event, if event.topic == Topic::Orders { id - 1 } else { 0 })
+        };
         match events.flaw(seq) {
-            Some(Flaw::Truncated) => {
-                let id = event.value[4] as usize;
-                let version = if event.topic == Topic::Orders { id - 1 } else { 0 };
-                let schema = schema(version);
-                let reader = GenericDatumReader::builder(&schema).build().expect("a schema");
-                assert!(reader.read_value(&mut &event.value[5..]).is_err(), "event {seq}");
+            Some(Flaw::Truncated) => assert!(read().is_err(), "event {seq}"),
+            Some(Flaw::Trailing) => assert_eq!(read().expect("a datum").1, 3, "event {seq}"),
+            Some(Flaw::Null) => {
+                let (value, left) = read().expect("a datum");
+                let null = Value::Union(0, Box::new(Value::Null));
+                assert_eq!((field(&value, event.topic.timestamp()), left), (&null, 0), "event {seq}");
+            }
+            Some(Flaw::Absurd) => {
+                let (value, left) = read().expect("a datum");
+                assert_eq!((time_inside(&event, &value), left), (ABSURD, 0), "event {seq}");
             }
             Some(Flaw::Json) => assert_eq!(event.value[0], b'{'),
             Some(Flaw::Empty) => assert!(event.value.is_empty()),
             Some(Flaw::UnknownSchema) => assert_eq!(event.value[1..5], UNKNOWN_ID.to_be_bytes()),
-            Some(Flaw::Null | Flaw::Absurd | Flaw::Trailing) | None => {}
+            None => {}
         }
     }
+    // By the default of `timestamp_range`, 2099 is the last year that is usable.
+    let absurd = chrono::DateTime::from_timestamp_millis(ABSURD.0).expect("a time");
+    assert!(absurd.year() >= 2100, "{absurd}");
 }

@@ -21,11 +21,14 @@ async fn given_fetches_that_are_refused_now_and_then_then_every_event_is_stored_
     };
     let demo = Demo::start(options).await.unwrap();
     let (mut progress, stop) = (Progress::new(Vec::new(), false), CancellationToken::new());
-    // An error stands where the next record will: partitions are idle now and then, and read to their end.
+    // An error stands where the next record will: partitions are idle now and then, and read to their end. Some errors
+    // meet the reader of dead letters instead.
     let faults = async {
-        for _ in 0..12 {
+        let mut refused = 0;
+        while refused < 12 || demo.fetch_failures() == 0 {
             tokio::time::sleep(Duration::from_millis(250)).await;
             demo.broker().refuse_fetches(1);
+            refused += 1;
         }
         std::future::pending::<()>().await;
     };
@@ -33,5 +36,6 @@ async fn given_fetches_that_are_refused_now_and_then_then_every_event_is_stored_
         report = demo.run(&mut progress, Arc::new(SystemClock::new()), &stop) => report.unwrap(),
         () = faults => unreachable!("it never ends"),
     };
+    assert!(demo.fetch_failures() > 0, "no lane met a fault");
     assert!(report.is_right(), "{report:?}");
 }

@@ -91,6 +91,9 @@ pub(crate) struct Demo {
     broker: Arc<EmbeddedBroker>,
     registry: RegistryServer,
     events: Arc<Events>,
+    /// What the daemon reports, once it runs.
+    #[cfg(test)]
+    status: std::sync::OnceLock<crate::telemetry::status::Status>,
 }
 
 impl Demo {
@@ -98,6 +101,12 @@ impl Demo {
     #[cfg(test)]
     pub(super) fn broker(&self) -> &EmbeddedBroker {
         &self.broker
+    }
+
+    /// The errors in the place of records that the daemon has met so far.
+    #[cfg(test)]
+    pub(super) fn fetch_failures(&self) -> u64 {
+        self.status.get().map_or(0, |status| status.totals().consume_failed)
     }
 
     /// What the daemon's metrics carry.
@@ -118,7 +127,15 @@ impl Demo {
             .map_err(|errors| DemoError::Options(errors.to_string()))?;
         broker.create(&config.dead_letter_topic(), 1)?;
         let events = Arc::new(Events::new(options.seed, SchemaIds(ids)));
-        Ok(Self { options, config, broker: Arc::new(broker), registry, events })
+        Ok(Self {
+            options,
+            config,
+            broker: Arc::new(broker),
+            registry,
+            events,
+            #[cfg(test)]
+            status: std::sync::OnceLock::new(),
+        })
     }
 
     /// Runs until all events are generated, or `stop`, and all of them are durable; then compares what was stored
@@ -143,6 +160,8 @@ impl Demo {
     fn set_going(&self, clock: Arc<dyn Clock>, stop: &CancellationToken) -> Result<Running, DemoError> {
         let positions = Arc::new(Positions::new());
         let surroundings = Surroundings::new(self.config.lanes, Arc::clone(&clock));
+        #[cfg(test)]
+        drop(self.status.set(surroundings.status.clone()));
         let (stop_daemon, stop_watching) = (CancellationToken::new(), CancellationToken::new());
 
         let offsets = self.broker.offsets(&self.config.name, &positions.partitions())?;

@@ -22,7 +22,8 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_promised_file_of_such_messages_then_it_is_kept_through_96_mebibytes,
 ];
 
-pub(crate) const ALONE: &[Test<fn()>] =
+/// Those that need nothing but a control group.
+pub(crate) const IN_A_GROUP: &[Test<fn()>] =
     tests![given_a_limited_group_then_valve_takes_its_limit_for_the_memory];
 
 const BUDGET: u64 = 64 << 20;
@@ -183,7 +184,7 @@ fn given_a_promised_file_of_such_messages_then_it_is_kept_through_96_mebibytes(s
 /// A budget of more than the limit is refused, and the refusal says the limit.
 fn given_a_limited_group_then_valve_takes_its_limit_for_the_memory() {
     let limit = HardLimit::new(BUDGET + BESIDE);
-    let HardLimit::Group(_) = limit else { return };
+    assert!(matches!(limit, HardLimit::Group(_)), "no control group can be made");
     let settings = Settings::none().with("VALVE_MEMORY__BUDGET", "129MiB");
     let refused = limit.on(&settings.command(&["run"])).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));

@@ -80,6 +80,11 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Whether one can be made here.
+    pub(crate) fn can_be_made() -> bool {
+        Self::new(1 << 30).is_some()
+    }
+
     /// A group with a limit of so many bytes and no swap, below this process's own or beside it; v1's `memory` hierarchy or v2.
     fn new(bytes: u64) -> Option<Self> {
         let groups = fs::read_to_string("/proc/self/cgroup").ok()?;

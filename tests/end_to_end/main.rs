@@ -13,6 +13,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Trial};
 
 use crate::browser::Chromium;
+use crate::hard_limit::Group;
 use crate::sink_conformance::S3TestStore;
 use crate::stack::Stack;
 
@@ -83,6 +84,8 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
+    // Not everybody may make control groups.
+    let in_a_group = |test| alone(test).with_ignored_flag(!Group::can_be_made());
     let browser = Chromium::from_env();
     let on_page = |(name, test): page::PageTest| {
         let (stack, browser) = (found.clone(), browser.clone());
@@ -123,10 +126,12 @@ fn main() -> ExitCode {
         planted_secrets::TESTS,
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().copied().map(on_stack).collect();
-    trials.extend(settings::TESTS.iter().chain(bounded_memory::ALONE).copied().map(alone));
+    trials.extend(settings::TESTS.iter().copied().map(alone));
+    trials.extend(bounded_memory::IN_A_GROUP.iter().copied().map(in_a_group));
     trials.extend(page::TESTS.iter().copied().map(on_page));
     trials.extend(demo::TESTS.iter().copied().map(on_stack));
-    trials.extend(sink_conformance::trials(found.as_ref().ok().map(|stack| s3_of(stack))));
+    let s3 = found.as_ref().map(|stack| s3_of(stack)).map_err(Clone::clone);
+    trials.extend(sink_conformance::trials(&s3, required));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -84,7 +84,7 @@ fn given_a_bucket_that_doesnt_exist_then_valve_waits_until_it_does(stack: &Stack
     let bucket = unique("bucket");
     let valve = Valve::run(&scene.settings().with("VALVE_SINK__BUCKET", &bucket));
     let line = valve.wait_unready("sink");
-    assert!(line.contains("NoSuchBucket") || line.contains("bucket"), "says what is wrong: {line}");
+    assert!(line.contains("NoSuchBucket") && line.contains("create the bucket"), "{line}");
     assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), [0]);
 
     stack.create_bucket(&bucket);
@@ -102,7 +102,8 @@ fn given_credentials_that_are_wrong_then_nothing_is_committed_and_readyz_says_wh
     let produced = scene.produce(&orders(&scene.topic.clone(), 0..50, 1));
     let wrong: Settings = scene.settings().with("AWS_SECRET_ACCESS_KEY", "wrong");
     let mut valve = Valve::run(&wrong.with("VALVE_SHUTDOWN__DEADLINE", "3s"));
-    valve.wait_unready("sink");
+    let line = valve.wait_unready("sink");
+    assert!(line.contains("SignatureDoesNotMatch") && line.contains("check them"), "{line}");
     stays("nothing committed", Duration::from_secs(2), || {
         scene.kafka.committed(&scene.name, &scene.topic) == [0]
     });

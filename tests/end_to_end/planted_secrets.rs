@@ -67,15 +67,17 @@ impl Search {
     fn configuration<'a>(&mut self, settings: &Settings, variables: impl Iterator<Item = &'a str>) {
         self.run(settings, &["config"]);
         self.run(settings, &["config", "--format", "json"]);
-        for variable in variables {
-            let Some(name) = variable.strip_prefix("VALVE_") else { continue };
-            let name = name.to_lowercase().replace("__", ".");
-            let name = match name.strip_prefix("kafka.properties.") {
-                Some(property) => format!("kafka.properties.{}", property.replace('_', ".")),
-                None => name,
-            };
+        for name in variables.filter_map(setting_of) {
             self.run(settings, &["config", "--explain", &name]);
         }
+    }
+
+    /// The configuration must be refused, and the setting named.
+    fn refused(&mut self, settings: &Settings, arguments: &[&str], name: &str) {
+        let code = self.run(settings, arguments);
+        let said = &self.printed[self.printed.len() - 1].1;
+        let named = said.contains(&format!("\n  {name} = "));
+        assert!(code == 2 && named, "{name}, {arguments:?}: exit code {code}: {said}");
     }
 
     /// None of the secrets is anywhere.
@@ -89,6 +91,15 @@ impl Search {
             }
         }
     }
+}
+
+/// The setting that an environment variable stands for.
+fn setting_of(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix("VALVE_")?.to_lowercase().replace("__", ".");
+    Some(match name.strip_prefix("kafka.properties.") {
+        Some(property) => format!("kafka.properties.{}", property.replace('_', ".")),
+        None => name,
+    })
 }
 
 /// How a secret may look in a text.
@@ -213,7 +224,7 @@ fn given_planted_secrets_that_nobody_takes_then_what_valve_says_of_the_refusals_
 fn given_planted_secrets_beside_settings_that_are_wrong_then_the_errors_have_none_of_them(stack: &Stack) {
     let scene = Scene::new(stack, 1);
     let mut search = Search::default();
-    let wrong: &[(&str, Spoil)] = &[
+    let refused: &[(&str, Spoil)] = &[
         ("VALVE_REGISTRY__PASSWORD", |secret| secret + "\n"),
         ("VALVE_REGISTRY__TOKEN", |secret| secret + "\n"),
         ("VALVE_REGISTRY__PASWORD", |secret| secret),
@@ -221,24 +232,32 @@ fn given_planted_secrets_beside_settings_that_are_wrong_then_the_errors_have_non
         ("VALVE_SINK__ENDPOINT", |secret| format!("http://user:{secret}@127.0.0.1:1")),
         ("VALVE_KAFKA__BOOTSTRAP_SERVERS", |secret| format!("user:{secret}@127.0.0.1:1")),
         ("VALVE_METRICS__STATSD", |secret| format!("user:{secret}@127.0.0.1:1")),
+        ("VALVE_KAFKA__OIDC__CLIENT_SECRET", |secret| secret),
+    ];
+    // Whether they are right is librdkafka's business.
+    let passed_on: &[(&str, Spoil)] = &[
         ("VALVE_KAFKA__PROPERTIES__SASL_JAAS_CONFIG", |secret| {
             format!("org.apache.kafka.common.security.plain.PlainLoginModule required password='{secret}';")
         }),
         ("VALVE_KAFKA__PROPERTIES__SSL_KEY_PEM", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SSL_KEY_PASSWORD", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SASL_OAUTHBEARER_CONFIG", |secret| secret),
-        ("VALVE_KAFKA__OIDC__CLIENT_SECRET", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SASL_PASWORD", |secret| secret),
         ("VALVE_KAFKA__PROPERTIES__SECURITY_PROTOCOL", |secret| secret),
     ];
-    for (variable, value) in wrong {
+    let refused = refused.iter().map(|wrong| (wrong, true));
+    for ((variable, value), is_refused) in refused.chain(passed_on.iter().map(|wrong| (wrong, false))) {
         let secret = search.plant(&variable[6..]);
         let settings = settings(&scene, &mut search).with(variable, &value(secret));
         search.configuration(&settings, [*variable].into_iter());
         for arguments in ASKING {
-            search.run(&settings, arguments);
+            if is_refused {
+                search.refused(&settings, arguments, &setting_of(variable).unwrap());
+            } else {
+                search.run(&settings, arguments);
+            }
         }
-        search.run(&settings.with("VALVE_CODEC", "none-such"), &["run"]);
+        search.refused(&settings.with("VALVE_CODEC", "none-such"), &["run"], "codec");
     }
     search.finds_nothing();
 }

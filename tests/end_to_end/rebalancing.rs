@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::event::orders;
 use crate::files;
 use crate::patience::{stays, wait_until};
@@ -100,7 +102,7 @@ fn given_a_store_that_stalls_when_another_valve_joins_then_revoked_batches_are_t
 /// How many batches are promised.
 fn promises(settings: &Settings) -> usize {
     let shown = settings.command(&["intents", "show", "--json"]).output().unwrap();
-    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     shown["intents"].as_array().unwrap().len()
 }
 
@@ -179,13 +181,20 @@ fn given_a_valve_that_slept_past_its_session_then_its_commits_are_refused_and_it
     let first =
         Valve::run(&sleepy.clone().with("VALVE_BATCH__MAX_IDLE", "1h").with("VALVE_BATCH__MAX_AGE", "15s"));
     first.wait_ready();
-    wait_until("it to consume", || first.output().contains("consuming"));
+    wait_until("it to read them all", || {
+        let status: Value = serde_json::from_str(&first.get("/api/status").1).unwrap();
+        status["totals"]["consumed"] == 400
+    });
     first.freeze();
     let second = Valve::run(&sleepy);
     scene.wait_committed();
     first.thaw();
     produced.extend(scene.produce(&orders(&topic, 400..800, 2)));
+    wait_until("it to learn that", || {
+        first.output().contains("lost: the group expelled") || first.output().contains("was refused")
+    });
     second.stop();
+    produced.extend(scene.produce(&orders(&topic, 800..1_200, 2)));
     scene.wait_committed();
     first.stop();
     scene.assert_stored(&produced);

@@ -1,8 +1,8 @@
 //! What every sink must do, as one suite that runs against each of them.
 //!
-//! The memory and the local sink need nothing; the S3 sink runs against a real store, and its trials are ignored
-//! where there is none. What a store holds is read back around the sink (`stores::Backdoor`): a sink should not be
-//! its own witness.
+//! The memory and the local sink need nothing; the S3 sink runs against a real store. Where there is none, its trials
+//! are ignored, or fail if services are required. What a store holds is read back around the sink
+//! (`stores::Backdoor`): a sink should not be its own witness.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
@@ -21,8 +21,9 @@ mod stores;
 mod streaming;
 mod uploads;
 
-/// One trial per store and behaviour, named `sink_conformance::<store>::<behaviour>`.
-pub(crate) fn trials(s3: Option<S3TestStore>) -> Vec<Trial> {
+/// One trial per store and behaviour, named `sink_conformance::<store>::<behaviour>`. Without a store, those of `s3` fail
+/// if it is `required`.
+pub(crate) fn trials(s3: &Result<S3TestStore, String>, required: bool) -> Vec<Trial> {
     let mut trials = Vec::new();
     let all = [putting::BEHAVIOURS, streaming::BEHAVIOURS, listing::BEHAVIOURS, uploads::BEHAVIOURS];
     for (name, check) in all.into_iter().flatten() {
@@ -31,11 +32,10 @@ pub(crate) fn trials(s3: Option<S3TestStore>) -> Vec<Trial> {
         trials.push(trial("wrapped", name, move || async move { check(wrapped()).await }));
     }
     for (name, check) in all.into_iter().chain([s3::BEHAVIOURS, uploads::S3_BEHAVIOURS]).flatten() {
-        let Some(s3) = s3.clone() else {
-            trials.push(trial("s3", name, || async {}).with_ignored_flag(true));
-            continue;
-        };
-        trials.push(trial("s3", name, move || async move { check(in_s3(s3).await).await }));
+        let ignored = s3.is_err() && !required;
+        let s3 = s3.clone();
+        let trial = trial("s3", name, move || async move { check(in_s3(s3.unwrap()).await).await });
+        trials.push(trial.with_ignored_flag(ignored));
     }
     trials
 }

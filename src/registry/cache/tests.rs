@@ -1,35 +1,16 @@
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::*;
 use crate::registry::{Reference, RegistryUnavailable};
+use crate::telemetry::test_clock::TestClock;
 use crate::types::UnixMillis;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SEVEN: SchemaId = SchemaId(7);
-
-/// A clock that stands until it is moved.
-#[derive(Debug, Default)]
-struct ManualClock(AtomicU64);
-
-impl ManualClock {
-    fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_millis()).expect("short"), Ordering::SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> UnixMillis {
-        UnixMillis(0)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// A registry that gives the answers it was told to, the last of them for ever.
 #[derive(Debug)]
@@ -71,13 +52,13 @@ impl SchemaSource for Script {
 struct Fixture {
     cache: SchemaCache,
     source: Arc<Script>,
-    clock: Arc<ManualClock>,
+    clock: Arc<TestClock>,
     troubles: Troubles,
 }
 
 fn given(answers: impl IntoIterator<Item = Result<Answer, &'static str>>) -> Fixture {
     let (source, clock, troubles) =
-        (Script::new(answers), Arc::new(ManualClock::default()), Troubles::default());
+        (Script::new(answers), Arc::new(TestClock::new(UnixMillis(0))), Troubles::default());
     let cache = SchemaCache::new(source.clone(), PATIENCE, clock.clone(), troubles.clone());
     Fixture { cache, source, clock, troubles }
 }
