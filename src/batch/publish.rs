@@ -215,3 +215,24 @@ pub(crate) async fn while_owned(lost: &watch::Receiver<bool>) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn given_something_that_is_lost_then_nothing_is_begun_until_it_has_been_given_up() {
+        let (lane, lost) = watch::channel(false);
+        assert!(while_owned(&lost).now_or_never().is_some());
+        lane.send_replace(true);
+        let mut waiting = std::pin::pin!(while_owned(&lost));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        lane.send_replace(false);
+        waiting.await;
+        lane.send_replace(true);
+        drop(lane);
+        assert!(while_owned(&lost).now_or_never().is_none(), "a lane that has ended owns nothing");
+    }
+}

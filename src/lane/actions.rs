@@ -181,25 +181,15 @@ impl Lane<'_> {
         for (partition, answer) in answers {
             self.publishing.latencies.committed(&partition, now);
             match &answer {
-                CommitAnswer::Accepted if self.refused.as_ref() == Some(&partition) => {
-                    self.commits_are_well()
-                }
-                CommitAnswer::Accepted => (),
+                // Fenced, the broker is well; it is this member that the group goes on without.
+                CommitAnswer::Accepted | CommitAnswer::Fenced(_) => self.troubles.is_well(&partition),
                 CommitAnswer::Rebalancing => tracing::debug!(%partition, "commit put off"),
-                // The broker is well; it is this member that the group goes on without.
-                CommitAnswer::Fenced(_) => (),
                 CommitAnswer::NotNow(reason) | CommitAnswer::Unanswered(reason) => {
-                    self.commit_trouble.set(format!("offset commit of {partition}: {reason}"));
-                    self.refused = Some(partition.clone());
+                    self.troubles.refused(&partition, reason);
                 }
             }
             self.handle(Event::Committed { partition, answer });
         }
-    }
-
-    fn commits_are_well(&mut self) {
-        self.commit_trouble.clear();
-        self.refused = None;
     }
 
     fn publish(&mut self, publish: Publish) {
@@ -279,9 +269,6 @@ impl Lane<'_> {
             tracing::warn!(%partition, first = %publish.first, end = %publish.end, "batch abandoned");
             job.abort();
         }
-        if self.refused.as_ref() == Some(partition) {
-            self.commits_are_well();
-        }
         self.publishing.promised.remove(partition);
         self.publishing.latencies.abandoned(partition);
         self.taking_over.forget(partition);
@@ -299,8 +286,9 @@ impl Lane<'_> {
         self.shared.status.lost(&partition.topic, first.distance_to(end));
     }
 
-    fn show_hold(&self, partition: &TopicPartition, reason: Option<String>) {
+    fn show_hold(&mut self, partition: &TopicPartition, reason: Option<String>) {
         if let Some(reason) = &reason {
+            self.troubles.is_well(partition);
             tracing::error!(%partition, reason, "held");
         }
         self.status.hold(partition, reason);
@@ -310,11 +298,10 @@ impl Lane<'_> {
         for partition in partitions {
             self.forget(partition);
             self.fetching.forget(partition);
+            self.troubles.is_well(partition);
         }
         self.try_kafka("give up", |lane| lane.source.give_up(partitions));
         self.lost.send_replace(false);
-        // Perhaps one of theirs, which nobody here commits any more. Another's is tried again and shows again.
-        self.commits_are_well();
         self.show_membership();
     }
 

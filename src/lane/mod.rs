@@ -14,6 +14,7 @@ mod run;
 mod seal;
 mod shared;
 mod takeover;
+mod troubles;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,9 +28,11 @@ use self::actions::Publishing;
 use self::fetching::Fetching;
 pub(crate) use self::fetching::Gathering;
 use self::longest::Longest;
+use self::records::Intake;
 use self::seal::Sealing;
 pub(crate) use self::shared::Shared;
 use self::takeover::TakingOver;
+use self::troubles::ClientTroubles;
 use crate::avro::codec::Compressor;
 use crate::avro::timestamp::Candidate;
 use crate::batch::Batch;
@@ -40,28 +43,15 @@ use crate::core::start::{Facts, StartPolicy};
 use crate::core::{self, Commit, Event, Memory, Now, Ticket};
 use crate::fault_point::{self, Point};
 use crate::registry::cache::Lookup;
+use crate::source::Record;
 use crate::source::consumer::{Source, SourceEvent};
-use crate::source::{Record, TopicHandle};
 use crate::takeover::Remade;
 use crate::telemetry::status::{LaneStatus, Membership};
-use crate::telemetry::troubles::{Dependency, Trouble};
 use crate::topics::TopicIds;
 use crate::types::{SchemaId, TopicPartition, UnixMillis};
 
-/// The most records of one take: enough to be worth the call, few enough that a turn is short.
-const TAKE: usize = 2_000;
-/// How long a turn waits for records when there is nothing else to do …
-const IDLE_WAIT: Duration = Duration::from_millis(50);
-/// … and when there hasn't been for a while.
-const CALM_WAIT: Duration = Duration::from_millis(200);
-/// How long that while is.
-const CALM_AFTER: Duration = Duration::from_secs(1);
-/// How long one turn may place records: that can be slow under a codec that is.
-const PLACE_SLICE: Duration = Duration::from_millis(250);
 /// How often the core is told that time passes while nothing happens: it looks at each of its partitions then.
 const TICK_EVERY: Duration = Duration::from_millis(250);
-/// How long a trouble that the client reported stands when nothing more is heard of it.
-const TROUBLE_STANDS: Duration = Duration::from_secs(30);
 
 /// What the runtime answers to a lane.
 #[derive(Debug)]
@@ -112,27 +102,14 @@ struct Lane<'s> {
     source: &'s Source,
     core: core::Lane,
     held: BTreeMap<TopicPartition, Held<'s>>,
-    /// Some partition may have records put aside.
-    stashed: bool,
-    /// The records of one take; empty between turns.
-    taken: Vec<Record<'s>>,
-    /// The partition of the last record, so that its name isn't looked up for each.
-    last: Option<(TopicHandle, TopicPartition)>,
+    intake: Intake<'s>,
     schemas: Schemas,
     lookups: Vec<SchemaId>,
-    /// When the first topic with too many bad records may be read again.
-    limited_until: Option<Duration>,
     compressor: Compressor,
     sealing: Sealing,
     publishing: Publishing,
     taking_over: TakingOver,
     commits: Vec<Commit>,
-    /// When this turn stops placing records.
-    place_until: Duration,
-    /// A turn's time was over before all was placed that could have been.
-    behind: bool,
-    /// The partition whose turn it is among those with records put aside.
-    next_ready: Option<TopicPartition>,
     fetching: Fetching,
     longest: Longest,
     /// What the records put aside take, in bytes, when they were counted last.
@@ -157,11 +134,7 @@ struct Lane<'s> {
     stirred: bool,
     /// When something was seen to have happened.
     stirred_at: Duration,
-    trouble: Trouble,
-    commit_trouble: Trouble,
-    /// The partition that it is about.
-    refused: Option<TopicPartition>,
-    trouble_until: Duration,
+    troubles: ClientTroubles,
     status: LaneStatus,
     /// What librdkafka's fetches, the compressor and the records put aside take.
     reserve: Account,
@@ -190,20 +163,14 @@ impl<'s> Lane<'s> {
             source,
             core: core::Lane::new(settings),
             held: BTreeMap::new(),
-            stashed: false,
-            taken: Vec::with_capacity(TAKE),
-            last: None,
+            intake: Intake::default(),
             schemas: Schemas::default(),
             lookups: Vec::new(),
-            limited_until: None,
             compressor,
             sealing: Sealing::default(),
             publishing: Publishing::default(),
             taking_over: TakingOver::default(),
             commits: Vec::new(),
-            place_until: Duration::ZERO,
-            behind: false,
-            next_ready: None,
             fetching: Fetching::default(),
             longest: Longest::default(),
             put_aside: 0,
@@ -220,10 +187,7 @@ impl<'s> Lane<'s> {
             tick_at: Duration::ZERO,
             stirred: false,
             stirred_at: Duration::ZERO,
-            trouble: shared.troubles.open(Dependency::Kafka),
-            commit_trouble: shared.troubles.open(Dependency::Kafka),
-            refused: None,
-            trouble_until: Duration::ZERO,
+            troubles: ClientTroubles::new(&shared.troubles),
             status: shared.status.lane(index),
             reserve: shared.budget.account(),
         }
@@ -272,7 +236,7 @@ impl<'s> Lane<'s> {
         self.lift_limits();
         self.keep_subscription()?;
         self.look_at_topic_ids();
-        self.place_until = self.shared.clock.monotonic() + PLACE_SLICE;
+        self.begin_to_place();
         self.take();
         self.seal_a_slice();
         self.report();
@@ -338,7 +302,7 @@ impl<'s> Lane<'s> {
                     "lost: the group expelled this member, or their topics are gone"
                 );
                 self.shared.status.rebalanced("lost");
-                self.outside = self.core.partitions().all(|owned| partitions.contains(owned));
+                self.outside |= self.core.partitions().all(|owned| partitions.contains(owned));
                 self.handle(Event::Lost(partitions));
             }
             SourceEvent::Committed(answers) => self.commits_answered(answers),
@@ -349,8 +313,7 @@ impl<'s> Lane<'s> {
     }
 
     fn kafka_trouble(&mut self, what: String) {
-        self.trouble.set(what);
-        self.trouble_until = self.shared.clock.monotonic() + TROUBLE_STANDS;
+        self.troubles.report(what, self.shared.clock.monotonic());
     }
 
     fn answer(&mut self, answer: Answer) {

@@ -9,20 +9,55 @@ use std::time::Duration;
 
 use super::longest::LARGE;
 use super::run::{PlacedRun, Room, is_large, place_run, run_so_far};
-use super::{Answer, CALM_AFTER, CALM_WAIT, IDLE_WAIT, Lane, TAKE, Wait};
+use super::{Answer, Lane, Wait};
 use crate::batch::place::Placer;
 use crate::core::Event;
 use crate::core::batch::{Run, SealReason};
 use crate::dead_letter::limit::Allowed;
 use crate::fault_point::{self, Point};
 use crate::registry::cache::Lookup;
-use crate::source::{PartitionError, Record};
+use crate::source::{PartitionError, Record, TopicHandle};
 use crate::types::{SchemaId, TopicPartition};
 
+/// The most records of one take: enough to be worth the call, few enough that a turn is short.
+const TAKE: usize = 2_000;
+/// How long a turn waits for records when there is nothing else to do …
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// … and when there hasn't been for a while.
+const CALM_WAIT: Duration = Duration::from_millis(200);
+/// How long that while is.
+const CALM_AFTER: Duration = Duration::from_secs(1);
+/// How long one turn may place records: that can be slow under a codec that is.
+const PLACE_SLICE: Duration = Duration::from_millis(250);
+
+/// Where a lane stands with its records.
+#[derive(Debug, Default)]
+pub(super) struct Intake<'s> {
+    /// The records of one take; empty between turns.
+    taken: Vec<Record<'s>>,
+    /// The partition of the last record, so that its name isn't looked up for each.
+    last: Option<(TopicHandle, TopicPartition)>,
+    /// Some partition may have records put aside.
+    stashed: bool,
+    /// The partition whose turn it is among those.
+    next_ready: Option<TopicPartition>,
+    /// When this turn stops placing records.
+    place_until: Duration,
+    /// A turn's time was over before all was placed that could have been.
+    behind: bool,
+    /// When the first topic with too many bad records may be read again.
+    limited_until: Option<Duration>,
+}
+
 impl<'s> Lane<'s> {
+    /// A turn's time for placing records begins.
+    pub(super) fn begin_to_place(&mut self) {
+        self.intake.place_until = self.shared.clock.monotonic() + PLACE_SLICE;
+    }
+
     /// Takes records and places them, as far as they can be.
     pub(super) fn take(&mut self) {
-        if std::mem::take(&mut self.behind) {
+        if std::mem::take(&mut self.intake.behind) {
             // Compression is slower than the client. What is put aside comes first: it would grow for ever, and those whose turn
             // is last would never be placed. What is fetched meanwhile stays in the client's queue, which has an end.
             return self.status.polled();
@@ -40,8 +75,8 @@ impl<'s> Lane<'s> {
             return self.listen(wait);
         }
         // Between takes the client may forget a topic, and give its handle to another.
-        self.last = None;
-        let mut taken = std::mem::take(&mut self.taken);
+        self.intake.last = None;
+        let mut taken = std::mem::take(&mut self.intake.taken);
         self.gather(&mut taken, wait);
         self.status.polled();
         let mut records = taken.drain(..);
@@ -67,7 +102,7 @@ impl<'s> Lane<'s> {
                 Some(held) => {
                     held.stash.extend(run);
                     if !held.stash.is_empty() {
-                        self.stashed = true;
+                        self.intake.stashed = true;
                         // The core may want to pause what goes on like this.
                         self.stirred = true;
                     }
@@ -76,7 +111,7 @@ impl<'s> Lane<'s> {
             }
         }
         drop(records);
-        self.taken = taken;
+        self.intake.taken = taken;
     }
 
     /// Takes what is there, and while that is little what comes within `wait`.
@@ -109,7 +144,7 @@ impl<'s> Lane<'s> {
     }
 
     fn partition_of(&mut self, record: &Record<'_>) -> TopicPartition {
-        match &self.last {
+        match &self.intake.last {
             Some((topic, partition))
                 if *topic == record.topic_handle() && partition.partition == record.partition() =>
             {
@@ -117,7 +152,7 @@ impl<'s> Lane<'s> {
             }
             _ => {
                 let partition = TopicPartition::new(record.topic(), record.partition());
-                self.last = Some((record.topic_handle(), partition.clone()));
+                self.intake.last = Some((record.topic_handle(), partition.clone()));
                 partition
             }
         }
@@ -127,7 +162,9 @@ impl<'s> Lane<'s> {
     /// delivered and goes on behind it, so the partition is fetched anew, from where it was read to.
     fn partition_error(&mut self, partition: TopicPartition, error: PartitionError) {
         let out_of_range = error.is_out_of_range();
-        if !out_of_range {
+        if out_of_range {
+            tracing::warn!(%partition, %error, "there is nothing at its position");
+        } else {
             self.shared.status.consume_failed(&partition.topic, 1);
             self.kafka_trouble(format!("{partition}: {error}"));
         }
@@ -136,8 +173,8 @@ impl<'s> Lane<'s> {
 
     /// The partitions with records that waited for nothing but a turn.
     fn ready(&mut self) -> Vec<TopicPartition> {
-        self.stashed = self.stashed && self.held.values().any(|held| !held.stash.is_empty());
-        if !self.stashed {
+        self.intake.stashed = self.intake.stashed && self.held.values().any(|held| !held.stash.is_empty());
+        if !self.intake.stashed {
             return Vec::new();
         }
         let stashed = self.held.iter().filter(|(_, held)| !held.stash.is_empty() && held.waiting.is_none());
@@ -152,13 +189,16 @@ impl<'s> Lane<'s> {
     pub(super) fn place_stashed(&mut self) {
         let mut ready = self.ready();
         // Time may not suffice for all: each turn begins where the last one had to stop.
-        let begin =
-            self.next_ready.take().map_or(0, |next| ready.partition_point(|partition| *partition < next));
+        let begin = self
+            .intake
+            .next_ready
+            .take()
+            .map_or(0, |next| ready.partition_point(|partition| *partition < next));
         ready.rotate_left(begin);
         for partition in ready {
-            if self.shared.clock.monotonic() >= self.place_until {
-                self.next_ready = Some(partition);
-                self.behind = true;
+            if self.shared.clock.monotonic() >= self.intake.place_until {
+                self.intake.next_ready = Some(partition);
+                self.intake.behind = true;
                 return;
             }
             let Some(held) = self.held.get_mut(&partition) else { continue };
@@ -172,7 +212,7 @@ impl<'s> Lane<'s> {
             if let Some(held) = self.held.get_mut(&partition) {
                 // What couldn't be placed was put back by now; the rest stands behind it.
                 held.stash.append(&mut stash);
-                self.stashed |= !held.stash.is_empty();
+                self.intake.stashed |= !held.stash.is_empty();
             }
         }
     }
@@ -187,8 +227,8 @@ impl<'s> Lane<'s> {
                 continue;
             }
             let now = self.shared.clock.monotonic();
-            if now >= self.place_until {
-                self.behind = true;
+            if now >= self.intake.place_until {
+                self.intake.behind = true;
                 return self.put_back(partition, record);
             }
             if is_large(&record) {
@@ -273,7 +313,7 @@ impl<'s> Lane<'s> {
         // A partition that the core doesn't know was given up: what still comes of it is dropped.
         if self.core.partitions().any(|owned| owned == partition) {
             self.held.entry(partition.clone()).or_default().stash.push_front(record);
-            self.stashed = true;
+            self.intake.stashed = true;
         } else {
             self.held.remove(partition);
         }
@@ -291,12 +331,12 @@ impl<'s> Lane<'s> {
     }
 
     fn lift_limits_at(&mut self, time: Duration) {
-        self.limited_until = Some(self.limited_until.map_or(time, |first| first.min(time)));
+        self.intake.limited_until = Some(self.intake.limited_until.map_or(time, |first| first.min(time)));
     }
 
     /// Goes on with topics that had too many bad records, when their time has come.
     pub(super) fn lift_limits(&mut self) {
-        let Some(first) = self.limited_until else { return };
+        let Some(first) = self.intake.limited_until else { return };
         let now = self.shared.clock.monotonic();
         if now < first {
             return;
@@ -313,7 +353,7 @@ impl<'s> Lane<'s> {
                 _ => {}
             }
         }
-        self.limited_until = next;
+        self.intake.limited_until = next;
         for partition in ready {
             self.handle(Event::Waiting(partition, false));
         }

@@ -46,9 +46,7 @@ impl Lane<'_> {
         }
         self.report_at = now + REPORT_EVERY;
         self.source.keep_forwarding();
-        if now >= self.trouble_until {
-            self.trouble.clear();
-        }
+        self.troubles.pass(now);
         for (partition, position) in self.source.positions() {
             if self.core.is_read_to(&partition, position) {
                 continue;

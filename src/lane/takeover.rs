@@ -72,7 +72,7 @@ impl Lane<'_> {
             publish: Box::new(publish),
             outcome,
             lost: self.lost.subscribe(),
-            produced: false,
+            produced: Vec::new(),
             answer: Reply::new(move |stored| drop(answers.send(Answer::Published(of, batch, stored)))),
         });
     }

@@ -19,6 +19,7 @@ use crate::batch::Batch;
 use crate::core::batch::Outcome;
 use crate::core::{Publish, Remake};
 use crate::telemetry::troubles::Dependency;
+use crate::types::Offset;
 
 pub(crate) use self::maker::Maker;
 pub(crate) use self::queue::Takeovers;
@@ -51,8 +52,8 @@ pub(crate) enum Task {
         outcome: Outcome,
         /// Whether it may belong to somebody else by now.
         lost: watch::Receiver<bool>,
-        /// Its dead letters are acknowledged.
-        produced: bool,
+        /// The dead letters of these offsets are acknowledged; ascending.
+        produced: Vec<Offset>,
         /// Whom to tell: the bytes stored.
         answer: Reply<u64>,
     },

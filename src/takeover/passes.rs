@@ -4,6 +4,7 @@
 //! Its outcome is known from having counted it, so each header can be written before the file is made. Every pass must
 //! come to the same outcome, or nothing of it becomes visible.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 use bytes::Bytes;
@@ -22,12 +23,12 @@ use crate::budget::Account;
 use crate::core::batch::{FileOutcome, Outcome};
 use crate::core::layout::Hour;
 use crate::core::{Publish, Remake};
-use crate::dead_letter::{DeadLetter, MAX_IN_FLIGHT};
+use crate::dead_letter::{DeadLetter, MAX_IN_FLIGHT, groups};
 use crate::fault_point::{self, Point};
 use crate::sink::patience::Patience;
 use crate::sink::{Sink, SinkError};
 use crate::telemetry::troubles::Dependency;
-use crate::types::SchemaId;
+use crate::types::{Offset, SchemaId};
 
 /// What a file's buffers take beside its rows, in bytes, at most.
 const FILE_OVERHEAD: u64 = 16 << 10;
@@ -49,8 +50,8 @@ struct Passes<'a> {
     manifest: Manifest<'a>,
     lost: &'a watch::Receiver<bool>,
     sink: std::sync::Arc<dyn Sink>,
-    /// The dead letters are acknowledged, now or in an earlier try.
-    produced: &'a mut bool,
+    /// The dead letters of these offsets are acknowledged, now or in an earlier try; ascending.
+    produced: RefCell<Vec<Offset>>,
     bytes: u64,
 }
 
@@ -61,7 +62,7 @@ impl Maker {
         remake: &Remake,
         publish: &Publish,
         outcome: &Outcome,
-        (lost, produced): (&watch::Receiver<bool>, &mut bool),
+        (lost, produced): (&watch::Receiver<bool>, &mut Vec<Offset>),
         wanted: &CancellationToken,
     ) -> Result<u64, Stop> {
         let range = range(remake, wanted)?;
@@ -70,9 +71,22 @@ impl Maker {
         let sink = sink.map_err(|error| Stop::Refused(error.to_string()))?;
         let (name, cluster) = (&self.publisher.config.name, &self.publisher.cluster);
         let manifest = Manifest::new(&empty.terms, name, cluster, publish, outcome);
-        let mut passes =
-            Passes { maker: self, remake, range, publish, outcome, manifest, lost, sink, produced, bytes: 0 };
-        passes.run()?;
+        let known = RefCell::new(std::mem::take(produced));
+        let mut passes = Passes {
+            maker: self,
+            remake,
+            range,
+            publish,
+            outcome,
+            manifest,
+            lost,
+            sink,
+            produced: known,
+            bytes: 0,
+        };
+        let done = passes.run();
+        *produced = passes.produced.take();
+        done?;
         fault_point::reach(Point::Published);
         Ok(passes.bytes)
     }
@@ -84,7 +98,8 @@ impl Passes<'_> {
         let mut sizes = self.measure()?;
         tracing::info!(partition = %self.remake.partition, files = sizes.len(), "publishing it in passes");
         let mut held = self.maker.budget.account();
-        held.set(self.manifest.memory() + sizes.capacity() * size_of::<(FileName, u64)>());
+        let produced = self.produced.borrow().capacity() * size_of::<Offset>();
+        held.set(self.manifest.memory() + sizes.capacity() * size_of::<(FileName, u64)>() + produced);
         while let Some(stored) = self.next_pass(&sizes)? {
             sizes.retain(|(name, _)| !stored.contains(name));
         }
@@ -94,7 +109,6 @@ impl Passes<'_> {
     /// The uncompressed size of each file, and all dead letters produced on the way.
     fn measure(&mut self) -> Result<Vec<(FileName, u64)>, Stop> {
         let batch = self.pass(HashSet::new(), &mut |_| Ok(()))?;
-        *self.produced = true;
         let size = |file: &crate::batch::HourFile| {
             ((file.hour, file.schema.id()), file.file.datum_bytes() + FILE_OVERHEAD)
         };
@@ -176,15 +190,19 @@ impl Passes<'_> {
         }
     }
 
-    /// Produces the dead letters that the batch holds, once; in later passes they are dropped.
+    /// Produces the dead letters that the batch holds, but for those that are acknowledged already.
     fn produce(&self, batch: &mut Batch) -> Result<(), Stop> {
-        let letters = batch.take_dead_letters();
-        if *self.produced || letters.is_empty() {
-            return Ok(());
+        let mut letters = batch.take_dead_letters();
+        letters.retain(|letter| self.produced.borrow().binary_search(&letter.offset).is_err());
+        for group in groups(&letters) {
+            let bytes: usize = group.iter().map(DeadLetter::size).sum();
+            let produced = self.maker.publisher.produce(group, self.publish, self.lost);
+            self.in_time(bytes as u64, Dependency::DeadLetterTopic, produced)?;
+            let mut known = self.produced.borrow_mut();
+            known.extend(group.iter().map(|letter| letter.offset));
+            known.sort_unstable();
         }
-        let bytes: usize = letters.iter().map(DeadLetter::size).sum();
-        let produced = self.maker.publisher.produce(&letters, self.publish, self.lost);
-        self.in_time(bytes as u64, Dependency::DeadLetterTopic, produced)
+        Ok(())
     }
 
     /// Stores the file `name` while it is made.

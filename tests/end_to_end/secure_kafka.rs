@@ -153,7 +153,7 @@ fn given_one_topic_that_may_no_longer_be_read_then_the_others_are_committed_and_
         .with("VALVE_TOPICS", &format!("{topic},{denied}"))
         .with("VALVE_LANES", "1")
         .with("VALVE_BATCH__MAX_IDLE", "1h")
-        .with("VALVE_BATCH__MAX_AGE", "8s");
+        .with("VALVE_BATCH__MAX_AGE", "20s");
     let mut produced = scene.produce(&orders(&denied, 0..20, 1));
     produced.extend(scene.produce(&orders(&topic, 20..40, 1)));
     let valve = Valve::run(&settings);
@@ -162,6 +162,7 @@ fn given_one_topic_that_may_no_longer_be_read_then_the_others_are_committed_and_
         status["totals"]["consumed"] == 40
     });
     rights("describe");
+    assert_eq!(scene.kafka.committed(&scene.name, &denied), [0], "it is denied before its batch ends");
     let reason = valve.wait_unready(&format!("kafka: offset commit of {denied}[0]"));
     assert!(reason.contains("authorization"), "{reason}");
     for next in 1..3 {

@@ -229,8 +229,8 @@ fn timestamp(settings: &mut Checker) -> Option<TimestampRules> {
 /// `<year>..<year>`, of four digits at most, since keys have four.
 fn years(text: &str) -> Result<(i32, i32), Problem> {
     let (first, end) = text.split_once("..").ok_or("it isn't of the form `1970..2100`")?;
-    let year = |text: &str| match text.parse::<i32>() {
-        Ok(year @ 1..=9999) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(year),
+    let year = |text: &str| match text.trim().parse::<i32>() {
+        Ok(year @ 1..=9999) if !text.contains('+') => Ok(year),
         _ => Err(Problem::from("a year must be a number from 1 to 9999")),
     };
     let (first, end) = (year(first)?, year(end)?);

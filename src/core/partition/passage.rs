@@ -50,6 +50,8 @@ impl Partition {
             Stage::Closing | Stage::Publishing(_) => {}
             // The intent that is committed is always the front's: what was promised before it is finished.
             Stage::Closed(_) if self.committed.intent.is_some() => self.publish(step),
+            // What was read may not be in the log any more.
+            Stage::Closed(_) if self.is_astray() => {}
             Stage::Closed(outcome) => {
                 let intent = Some(front.intent(step.layout, outcome));
                 let promise = Metadata { intent, ..self.committed.clone() };
@@ -58,7 +60,8 @@ impl Partition {
             Stage::Published(outcome) => {
                 let coverage = front.covered(&self.committed.coverage, outcome);
                 let finished = Finished { batch: front.batch.id, outcome: outcome.clone() };
-                let intent = self.sealed.get(1).and_then(|next| match &next.stage {
+                let next = self.sealed.get(1).filter(|_| !self.is_astray());
+                let intent = next.and_then(|next| match &next.stage {
                     Stage::Closed(outcome) => Some(next.intent(step.layout, outcome)),
                     _ => None,
                 });

@@ -9,6 +9,7 @@
 //! | `TakingOver` | `Filling` | the promised batch is committed |
 //! | `Filling` | `Astray` | something else than a record is at its position |
 //! | `Astray` | `Resting`, then `Filling` | there was no reason |
+//! | `Astray` | `Resting`, then `Overtaken` | the log became shorter and has grown again |
 //! | `Astray` | `Overtaken` | the log's beginning has passed it, or the log became shorter |
 //! | all that are begun | `Overtaken` | the topic was created again; with a promised batch `Held` |
 //! | `Overtaken` | `Resolving` | what was read is durable or dropped |
@@ -43,8 +44,12 @@ pub(super) enum Standing {
         ticket: Ticket,
         out_of_range: bool,
     },
-    /// There was no reason: it is fetched again from where it was read to, after a moment.
-    Resting(Duration),
+    /// There was no reason that lasts: it goes on after a moment.
+    Resting {
+        until: Duration,
+        /// What was read is dropped: where it begins is found out again. Otherwise it is fetched from where it was read to.
+        anew: bool,
+    },
     /// What was read is finished or dropped, then it is resolved again.
     Overtaken,
     /// Held, or fenced: it takes nothing and publishes nothing.
@@ -64,7 +69,7 @@ impl Partition {
             _ if self.parting => Some(WaitsFor::Parting),
             Standing::Resolving(_) | Standing::Starting(..) => Some(WaitsFor::Start),
             Standing::TakingOver => Some(WaitsFor::Takeover),
-            Standing::Astray { .. } | Standing::Resting(_) | Standing::Overtaken => Some(WaitsFor::Log),
+            Standing::Astray { .. } | Standing::Resting { .. } | Standing::Overtaken => Some(WaitsFor::Log),
             Standing::Filling if self.waiting.is_some() => Some(WaitsFor::Schema),
             Standing::Filling if !self.admitted => Some(WaitsFor::Turn),
             Standing::Filling if !self.is_filling() => Some(WaitsFor::Store),
@@ -183,28 +188,33 @@ impl Partition {
             return self.recreated(step);
         }
         let in_range = facts.low <= self.read && self.read <= facts.end;
-        if in_range && !out_of_range && !self.parting {
-            self.standing = Standing::Resting(step.now.monotonic + REST);
-            return;
-        }
         // A log that became shorter may have grown past the position since: other records are there than were read.
-        if facts.end < self.read || in_range && out_of_range {
+        let is_cut = facts.end < self.read || in_range && out_of_range;
+        if is_cut {
             // What was read and isn't in the log any more is stored only if it was promised: its next owner, which is
             // this one, looks whether it can still be made.
             self.drop_batches(step);
-        } else {
+        } else if !in_range || self.parting {
             self.seal(SealReason::Retention, step);
         }
-        self.standing = Standing::Overtaken;
+        self.standing = if in_range && !self.parting {
+            Standing::Resting { until: step.now.monotonic + REST, anew: is_cut }
+        } else {
+            Standing::Overtaken
+        };
     }
 
     /// Goes on after a rest.
     pub(super) fn wake(&mut self, step: &mut Step<'_>) {
-        if let Standing::Resting(until) = self.standing
+        if let Standing::Resting { until, anew } = self.standing
             && step.now.monotonic >= until
             && !self.parting
         {
-            self.begin(step);
+            if anew {
+                self.standing = Standing::Overtaken;
+            } else {
+                self.begin(step);
+            }
         }
     }
 

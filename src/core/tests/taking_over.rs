@@ -231,8 +231,27 @@ fn given_the_log_became_shorter_and_has_grown_past_what_was_read_then_the_open_b
     let asked = ticket(&rig.event(astray(true)));
     let facts = || Facts { committed: committed_at(0), ..log(0, 100) };
     let actions = rig.resolve(&p(0), asked, facts());
-    assert_eq!((&actions[0], sealed(&actions)), (&Action::Abandon(p(0)), None));
-    assert_eq!(rig.resolve(&p(0), ticket(&actions), facts()), [Action::Consume(p(0), Offset(0))]);
+    assert_eq!(actions, [Action::Abandon(p(0))]);
+    // Should it not last, it isn't asked again and again.
+    assert_eq!(rig.pass(Duration::from_millis(999)), []);
+    let asked = ticket(&rig.pass(Duration::from_millis(1)));
+    assert_eq!(rig.resolve(&p(0), asked, facts()), [Action::Consume(p(0), Offset(0))]);
+}
+
+#[test]
+fn given_it_is_not_known_yet_what_became_of_the_log_then_nothing_new_is_promised() {
+    let mut rig = Rig::filling(&[p(0)]);
+    let (first, second) = (rig.fill_up(&p(0)), rig.fill_up(&p(0)));
+    rig.promise(&p(0), first, outcome(FULL));
+    let asked = ticket(&rig.event(astray(true)));
+    // The second is only sealed: what was promised is finished without promising that one.
+    let closed = Event::Closed { partition: p(0), batch: second, outcome: outcome(FULL) };
+    assert_eq!(rig.event(closed), []);
+    let end = commit(&rig.event(Event::Published { partition: p(0), batch: first })).unwrap();
+    assert_eq!((end.offset, metadata(&end).intent), (Offset(10), None));
+    assert_eq!(commit(&rig.accept(&p(0))), None);
+    let facts = Facts { committed: Some((end.offset, end.metadata.clone())), ..log(0, 100) };
+    assert_eq!(rig.resolve(&p(0), asked, facts), [Action::Abandon(p(0))]);
 }
 
 #[test]
