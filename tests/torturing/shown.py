@@ -15,6 +15,8 @@ SHOWN = [
      "given_topics_that_go_away_while_another_is_committed_then_that_one_is_committed_on"),
     ("a topic that may no longer be read", "secure_kafka",
      "given_one_topic_that_may_no_longer_be_read_then_the_others_are_committed_and_it_goes_on_once_it_may_be"),
+    ("an unclean election, with the log grown again", "torturing",
+     "given_an_unclean_election_and_a_log_that_has_grown_again_then_what_stands_in_the_place_of_what_was_read_is_stored"),
     ("retention that overtakes a stopped valve", "rebalancing",
      "given_retention_and_the_default_policy_then_the_partition_is_held_and_the_others_go_on"),
     ("retention that overtakes a running valve", "rebalancing",
