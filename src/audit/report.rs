@@ -41,7 +41,7 @@ pub struct Record {
     pub rows: u64,
     /// Dead letters.
     pub dead_letters: u64,
-    /// Messages without a value that were skipped.
+    /// Messages that were skipped: without a value, or replayed for another valve.
     pub skipped: u64,
     /// Offsets without a record.
     pub empty: u64,

@@ -217,7 +217,7 @@ pub struct Outcome {
     pub files: Vec<FileOutcome>,
     /// Its dead letters by reason.
     pub dead_letters: BTreeMap<Reason, u64>,
-    /// Messages without a value that were skipped.
+    /// Messages that were skipped: without a value, or replayed for another valve.
     pub skipped: u64,
 }
 

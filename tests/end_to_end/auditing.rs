@@ -234,12 +234,18 @@ fn given_a_lost_range_then_it_is_on_record_and_the_code_is_3(stack: &Stack) {
     assert_eq!(sum(&audit(&settings, &["--json"]).json(), "rows"), 80);
 }
 
-fn given_a_wrong_name_or_topic_then_nothing_is_proven(stack: &Stack) {
+/// A scene whose events a valve has stored.
+fn stored(stack: &Stack) -> Scene<'_> {
     let mut scene = Scene::new(stack, 1);
     scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
     let valve = Valve::run(&scene.settings());
     scene.wait_committed();
     valve.stop();
+    scene
+}
+
+fn given_a_wrong_name_or_topic_then_nothing_is_proven(stack: &Stack) {
+    let scene = stored(stack);
     assert_eq!(audit(&scene.settings(), &["--topic", &scene.topic]).code, Some(0));
     for (settings, arguments) in [
         (scene.settings(), ["--topic", "nothing-of-this-name"]),
@@ -252,11 +258,7 @@ fn given_a_wrong_name_or_topic_then_nothing_is_proven(stack: &Stack) {
 }
 
 fn given_a_topic_without_committed_offsets_then_its_files_are_not_proven(stack: &Stack) {
-    let mut scene = Scene::new(stack, 1);
-    scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
-    let valve = Valve::run(&scene.settings());
-    scene.wait_committed();
-    valve.stop();
+    let scene = stored(stack);
     scene.kafka.delete_group(&scene.name);
 
     let audited = audit(&scene.settings(), &[]);
@@ -267,11 +269,7 @@ fn given_a_topic_without_committed_offsets_then_its_files_are_not_proven(stack: 
 fn given_a_partition_that_the_group_has_never_begun_then_it_is_noted_and_the_others_are_proven(
     stack: &Stack,
 ) {
-    let mut scene = Scene::new(stack, 1);
-    scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
-    let valve = Valve::run(&scene.settings());
-    scene.wait_committed();
-    valve.stop();
+    let scene = stored(stack);
     assert!(!audit(&scene.settings(), &[]).text.contains("never begun"));
     scene.kafka.add_partitions(&scene.topic, 2);
     let note = format!("the group has never begun {}[1]", scene.topic);
@@ -307,11 +305,7 @@ fn given_a_topic_that_was_deleted_then_that_is_why_it_is_not_proven_and_the_othe
 }
 
 fn given_an_output_that_takes_nothing_then_the_code_is_1(stack: &Stack) {
-    let mut scene = Scene::new(stack, 1);
-    scene.produce(&orders(&scene.topic.clone(), 0..20, 1));
-    let valve = Valve::run(&scene.settings());
-    scene.wait_committed();
-    valve.stop();
+    let scene = stored(stack);
     for arguments in [&["audit"][..], &["audit", "--json"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let output = scene.settings().command(arguments).stdout(full).output().unwrap();
