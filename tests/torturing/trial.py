@@ -32,7 +32,8 @@ from confluent_kafka import KafkaException
 from places import Place
 
 PARTITIONS = 4
-RATE = 400  # records a second
+RATE = 400  # records a second, from before the fault until all is well again
+LONGEST = 300  # seconds: of traffic at most
 WARM_UP = 60  # seconds at most until the first commit
 SHOWN_WITHIN = 60  # seconds after the fault was injected, until its reason is shown
 REJOIN_WITHIN = 10  # seconds after the fault was lifted, until the group has a member again
@@ -105,7 +106,7 @@ class Trial:
         self.lasting = max(lasting, case.at_least)
         self.name = f"torture-{uuid.uuid4().hex[:8]}"
         self.topic = f"{self.name}.orders"
-        self.traffic = traffic.Traffic(int(RATE * (self.lasting + 10)), PARTITIONS)
+        self.traffic = traffic.Traffic(RATE * LONGEST, PARTITIONS)
         self.brokers = self.own_brokers()
         self.broker = services.Broker(self.name, self.topic, PARTITIONS, replication=BROKERS if self.brokers else 1)
         self.environ = valves.settings(self.name, self.topic, "classic") | {"VALVE_LANES": "2"}
@@ -197,9 +198,16 @@ class Trial:
             return self.fail(f"not ready {READY_WITHIN} s after the fault: {self.valve.unready_because()}")
         self.outcome.ready = time.monotonic() - begun
 
-    def drain(self, produce):
+    def end_production(self, produce):
+        """Records are consecutive, so their number says which there are."""
+        if produce.poll() is not None:
+            self.fail("production ended too early: a fault without traffic tells nothing")
+        produce.terminate()
         if produce.wait(120):
             self.fail("the producer failed")
+        self.traffic.records = sum(patiently(self.broker.ends))
+
+    def drain(self):
         if self.wait(DRAIN_WITHIN, lambda: self.broker.committed() == self.broker.ends()) is None:
             self.fail(f"not all was committed {DRAIN_WITHIN} s later: {self.valve.unready_because()}")
 
@@ -236,15 +244,20 @@ class Trial:
                 self.fail(f"said {event.get('message')} {event.get('reason', '')}")
 
     def produce(self):
+        """The producer, once there is something of it."""
         words = [self.topic, str(self.traffic.records), str(PARTITIONS), str(RATE)]
-        return subprocess.Popen([sys.executable, "-B", traffic.__file__, *words], preexec_fn=valves.die_with_parent)
+        produce = subprocess.Popen([sys.executable, "-B", traffic.__file__, *words], preexec_fn=valves.die_with_parent)
+        give_up = time.monotonic() + WARM_UP
+        while not sum(patiently(self.broker.ends)) and time.monotonic() < give_up:
+            time.sleep(0.25)
+        return produce
 
     def run(self):
         self.place = Place(self.case, self.name, self.environ, self.folder, self.brokers)
         fault = self.case.fault(self.place.at)
+        produce = self.produce()
         if self.case.from_the_start:
             self.inject(fault)
-        produce = self.produce()
         self.valve = valves.Valve(0, self.binary, self.environ, self.folder)
         membership = Membership(self.broker)
         membership.start()
@@ -256,7 +269,8 @@ class Trial:
         fault.lift()
         self.outcome.lasted = time.monotonic() - self.injected
         self.recover()
-        self.drain(produce)
+        self.end_production(produce)
+        self.drain()
         self.judge_membership(membership.end())
         self.leave()
         self.check()
