@@ -5,12 +5,14 @@
 //! all of them share one Kafka, registry and bucket. What is produced is produced by Confluent's serializer, and what
 //! is stored is judged by fastavro: never by valve's own code.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
-#![expect(clippy::print_stderr, reason = "a failed test shows what valve said")]
+#![expect(clippy::print_stderr, reason = "a failed test shows what valve said, and the end where the time went")]
 
+use std::cmp::Reverse;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::browser::Chromium;
 use crate::hard_limit::Group;
@@ -63,6 +65,7 @@ mod valve;
 
 /// Tests wait more than they compute.
 const TESTS_AT_ONCE: usize = 4;
+const SLOWEST_SHOWN: usize = 25;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -72,14 +75,14 @@ fn main() -> ExitCode {
     let on_stack = |(name, test): Test<fn(&Stack)>| {
         let stack = found.clone();
         let ignored = stack.is_err() && !required;
-        Trial::test(name, move || {
+        timed(name, move || {
             test(&*stack?);
             Ok(())
         })
         .with_ignored_flag(ignored)
     };
     let alone = |(name, test): Test<fn()>| {
-        Trial::test(name, move || {
+        timed(name, move || {
             test();
             Ok(())
         })
@@ -91,7 +94,7 @@ fn main() -> ExitCode {
         let (stack, browser) = (found.clone(), browser.clone());
         // Not every machine can have a browser.
         let ignored = browser.is_err() || stack.is_err() && !required;
-        Trial::test(name, move || {
+        timed(name, move || {
             test(&*stack?, &*browser?);
             Ok(())
         })
@@ -132,7 +135,34 @@ fn main() -> ExitCode {
     trials.extend(demo::TESTS.iter().copied().map(on_stack));
     let s3 = found.as_ref().map(|stack| s3_of(stack)).map_err(Clone::clone);
     trials.extend(sink_conformance::trials(&s3, required));
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    show_slowest();
+    conclusion.exit_code()
+}
+
+/// How long each test took that has come to its end.
+static TOOK: Mutex<Vec<(Duration, &'static str)>> = Mutex::new(Vec::new());
+
+fn timed(name: &'static str, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let begun = Instant::now();
+        let result = test();
+        TOOK.lock().unwrap().push((begun.elapsed(), name));
+        result
+    })
+}
+
+/// Says where the time went, when there were many.
+fn show_slowest() {
+    let mut took = TOOK.lock().unwrap();
+    if took.len() <= SLOWEST_SHOWN {
+        return;
+    }
+    took.sort_unstable_by_key(|(time, _)| Reverse(*time));
+    eprintln!("the slowest:");
+    for (time, name) in took.iter().take(SLOWEST_SHOWN) {
+        eprintln!("{:>5.0} s  {name}", time.as_secs_f64());
+    }
 }
 
 fn s3_of(stack: &Stack) -> S3TestStore {

@@ -12,6 +12,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 # What tests/kill does to a service when asked by a real-time signal: the first, the second, and so on.
 KILL_BROKER, STOP_BROKER, FREEZE_BROKER, THAW_BROKER, FREEZE_STORE, THAW_STORE = range(6)
 
+# A client that hears of a topic while it is created, or of a leader that has gone, must not believe it for a quarter of an hour.
+FRESH = {"topic.metadata.refresh.interval.ms": 1_000, "metadata.max.age.ms": 3_000}
+
 
 def ask(what):
     os.kill(os.getppid(), signal.SIGRTMIN + what)
@@ -27,7 +30,7 @@ class Broker:
     """The topic, and how far the group has come."""
 
     def __init__(self, name, topic, partitions, replication=1):
-        servers = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "log_level": 2}
+        servers = {"bootstrap.servers": os.environ["VALVE_TEST_KAFKA"], "log_level": 2} | FRESH
         self.partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
         self.admin = AdminClient(servers)
         letters = NewTopic(f"_dead_letter_queue_{name}", 1, replication)
