@@ -332,7 +332,7 @@ impl Lane<'_> {
     }
 
     /// Leaves the group; the revocation that follows gives everything up, and then it is joined again.
-    fn rejoin(&mut self, reason: &str) {
+    pub(super) fn rejoin(&mut self, reason: &str) {
         if self.rejoin_at.is_some() {
             return;
         }

@@ -9,6 +9,7 @@ mod fetching;
 mod latencies;
 mod longest;
 mod records;
+mod renewal;
 mod report;
 mod run;
 mod seal;
@@ -29,6 +30,7 @@ use self::fetching::Fetching;
 pub(crate) use self::fetching::Gathering;
 use self::longest::Longest;
 use self::records::Intake;
+use self::renewal::Renewal;
 use self::seal::Sealing;
 pub(crate) use self::shared::Shared;
 use self::takeover::TakingOver;
@@ -90,11 +92,24 @@ enum Wait {
 /// # Errors
 /// A sentence, when the client refuses its configuration or can't go on.
 pub(crate) fn run(shared: &Shared, index: usize) -> Result<(), String> {
-    let source = Source::open(&shared.config, index).map_err(|error| error.to_string())?;
-    let ended = Lane::new(shared, index, &source).run();
-    // The lane's records are gone by now: the client can't end before they are.
-    drop(source);
-    ended
+    loop {
+        let source = Source::open(&shared.config, index).map_err(|error| error.to_string())?;
+        let ended = Lane::new(shared, index, &source).run();
+        // The lane's records are gone by now: the client can't end before they are.
+        drop(source);
+        match ended? {
+            Ended::Stopped => return Ok(()),
+            Ended::Renewed => {}
+        }
+    }
+}
+
+/// What for a lane has ended well.
+enum Ended {
+    /// The process is to end.
+    Stopped,
+    /// It goes on with another client.
+    Renewed,
 }
 
 struct Lane<'s> {
@@ -123,6 +138,7 @@ struct Lane<'s> {
     /// waits until that has been heard.
     lost: watch::Sender<bool>,
     rejoin_at: Option<Duration>,
+    renewal: Renewal,
     leaving: bool,
     /// Something was read that isn't stored and committed although the process ends.
     left_behind: bool,
@@ -180,6 +196,7 @@ impl<'s> Lane<'s> {
             topic_ids: shared.topic_ids.clone(),
             lost: watch::Sender::new(false),
             rejoin_at: None,
+            renewal: Renewal::default(),
             leaving: false,
             left_behind: false,
             outside: true,
@@ -193,22 +210,26 @@ impl<'s> Lane<'s> {
         }
     }
 
-    fn run(mut self) -> Result<(), String> {
+    fn run(mut self) -> Result<Ended, String> {
         self.account();
         self.status.membership(Membership::Joining);
         let topics = self.topics.borrow_and_update().clone();
         self.subscribe(&topics)?;
         while !self.leaving {
             self.turn()?;
+            if self.is_to_be_renewed() && !self.leaving {
+                self.status.owns(Vec::new(), BTreeMap::new());
+                return Ok(Ended::Renewed);
+            }
         }
         self.status.membership(Membership::Leaving);
-        self.status.partitions(Vec::new());
+        self.status.owns(Vec::new(), BTreeMap::new());
         if self.left_behind || self.core.has_batches() {
             return Err(
                 "not all that was read could be stored in time; its next owner reads it again".to_owned()
             );
         }
-        Ok(())
+        Ok(Ended::Stopped)
     }
 
     fn now(&self) -> Now {
@@ -319,7 +340,9 @@ impl<'s> Lane<'s> {
     fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Facts(partition, ticket, facts) => {
+                let (topic, met) = (Arc::clone(&partition.topic), facts.clone());
                 self.handle(Event::Resolved { partition, ticket, facts });
+                self.meet(&topic, &met);
             }
             Answer::Schema(..) if fault_point::loses(Point::Schema) => {}
             Answer::Schema(id, lookup) => self.learn(id, lookup),

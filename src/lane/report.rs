@@ -65,8 +65,8 @@ impl Lane<'_> {
             let next = held.and_then(|held| held.stash.front().and_then(Record::timestamp).or(held.next));
             durable.oldest = durable.oldest.or(next);
         }
-        self.status.partitions(durables);
-        self.status.detail(self.waits(), self.open_hours());
+        self.status.owns(durables, self.waits());
+        self.status.open(self.open_hours());
     }
 
     /// The partitions that aren't read from, and what for.

@@ -23,7 +23,7 @@ use super::troubles::{Dependency, Troubles};
 use crate::budget::Budget;
 use crate::clock::SystemClock;
 use crate::core::layout::Hour;
-use crate::core::view::Durable;
+use crate::core::view::{Durable, WaitsFor};
 use crate::telemetry::detail::OpenHours;
 use crate::types::{Offset, TopicPartition, UnixMillis};
 
@@ -116,11 +116,12 @@ pub(crate) fn shown(name: &str, topic: &str, reason: &str) -> (String, String) {
     trouble.set(reason.to_owned());
     lane.membership(Membership::Member(1));
     let place = (partition.clone(), Offset(4), Offset(9));
-    lane.partitions(vec![Durable { partition: place.0, committed: place.1, read: place.2, oldest: None }]);
+    let durable = Durable { partition: place.0, committed: place.1, read: place.2, oldest: None };
+    lane.owns(vec![durable], [(partition.clone(), WaitsFor::Owner)].into());
     lane.hold(&partition, Some(reason.to_owned()));
     let mut open = OpenHours::default();
     open.add(Hour(498_804), &partition.topic, 3, 1_024);
-    lane.detail([].into(), open);
+    lane.open(open);
     let observed = Observed {
         identity: Identity::named(name),
         health: Health::new(status.clone(), troubles.clone()),

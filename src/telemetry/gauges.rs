@@ -107,7 +107,6 @@ fn publish_partition(lag: &PartitionLag) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -149,7 +148,7 @@ mod tests {
         for (hour, topic) in [(1, "orders"), (1, "clicks"), (2, "orders")] {
             open.add(Hour(hour), &topic.into(), 10, 100);
         }
-        gauges.status.lane(0).detail(BTreeMap::new(), open);
+        gauges.status.lane(0).open(open);
         let troubles = [(); 2].map(|()| gauges.troubles.open(Dependency::Sink));
         troubles.iter().for_each(|trouble| trouble.set("403".to_owned()));
         let text = scraped(|| gauges.publish(&mut BTreeSet::new()));

@@ -279,7 +279,7 @@ mod tests {
         let partition = TopicPartition::new("orders", 3);
         let durable =
             Durable { partition: partition.clone(), committed: Offset(0), read: Offset(0), oldest: None };
-        running.lanes[0].partitions(vec![durable]);
+        running.lanes[0].owns(vec![durable], [].into());
         running.lanes[0].hold(&partition, Some("other rows are stored".to_owned()));
 
         let expected = "sink: put a.avro: 403\nheld orders[3]: other rows are stored\n";

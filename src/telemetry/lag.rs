@@ -60,6 +60,19 @@ pub fn measure(durables: &[Durable], ends: &HashMap<TopicPartition, Offset>, now
     }
 }
 
+impl Lag {
+    /// With these as owned, too, and nothing known of them.
+    #[must_use]
+    pub fn with_unknown(mut self, partitions: Vec<TopicPartition>) -> Self {
+        self.offset_lag_unknown += partitions.len();
+        self.time_lag_unknown += partitions.len();
+        let unknown = |partition| PartitionLag { partition, offset_lag: None, time_lag: None, backlog: None };
+        self.partitions.extend(partitions.into_iter().map(unknown));
+        self.partitions.sort_by(|one, other| one.partition.cmp(&other.partition));
+        self
+    }
+}
+
 fn partition_lag(durable: &Durable, end: Option<Offset>, now: UnixMillis) -> PartitionLag {
     // A log that has been read to its end without a record that isn't durable ends in control or aborted records.
     let nothing_left =

@@ -137,7 +137,7 @@ impl KnownEnds {
     fn measure(&self, status: &Status) -> Reading {
         let clock = status.clock();
         Reading {
-            lag: measure(&status.durables(), &self.ends, clock.now()),
+            lag: measure(&status.durables(), &self.ends, clock.now()).with_unknown(status.unbegun()),
             age: clock.monotonic().saturating_sub(self.complete_at),
         }
     }

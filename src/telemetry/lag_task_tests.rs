@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::budget::Budget;
-use crate::core::view::Durable;
+use crate::core::view::{Durable, WaitsFor};
 use crate::telemetry::exporters::Dimensions;
 use crate::telemetry::exporters::testing::scraped;
 use crate::telemetry::gauges::Gauges;
@@ -100,7 +100,7 @@ async fn given_a_broker_that_goes_away_then_lag_goes_on_with_its_age_until_it_is
     let (running, stop, task) = Running::start();
     let lane = running.status.lane(0);
     running.log_ends_at(0, 100);
-    lane.partitions(vec![durable(0, 40, Some(START))]);
+    lane.owns(vec![durable(0, 40, Some(START))], [].into());
     let reading = running.until(|reading| reading.lag.max_offset_lag == 60).await;
     assert_eq!(reading.age, Duration::ZERO);
     assert!(running.troubles.lines().is_empty());
@@ -108,7 +108,7 @@ async fn given_a_broker_that_goes_away_then_lag_goes_on_with_its_age_until_it_is
     *running.broker.away.lock().expect("not poisoned") = Some("connection refused".to_owned());
     running.until(|_| !running.troubles.lines().is_empty()).await;
     running.clock.advance(Duration::from_secs(60));
-    lane.partitions(vec![durable(0, 90, Some(START))]);
+    lane.owns(vec![durable(0, 90, Some(START))], [].into());
     let reading = running.until(|reading| reading.lag.max_offset_lag == 10).await;
     assert_eq!((reading.lag.max_time_lag, reading.age), (60.0, Duration::from_secs(60)));
     assert_eq!(running.troubles.lines(), ["kafka: end offsets: connection refused"]);
@@ -125,18 +125,30 @@ async fn given_a_partition_that_is_revoked_then_its_lag_is_gone() {
     let (running, _stop, _task) = Running::start();
     let lane = running.status.lane(0);
     running.log_ends_at(0, 100);
-    lane.partitions(vec![durable(0, 0, None)]);
+    lane.owns(vec![durable(0, 0, None)], [].into());
     running.until(|reading| reading.lag.max_offset_lag == 100 && reading.lag.time_lag_unknown == 1).await;
-    lane.partitions(Vec::new());
+    lane.owns(Vec::new(), [].into());
     let reading = running.until(|reading| reading.lag.partitions.is_empty()).await;
     assert_eq!(reading.lag, Lag::default());
+}
+
+#[tokio::test]
+async fn given_a_partition_that_has_not_begun_then_its_lag_is_unknown_and_its_topic_has_no_watermark() {
+    let (running, _stop, _task) = Running::start();
+    running.log_ends_at(0, 100);
+    let unbegun = [(TopicPartition::new("orders", 1), WaitsFor::Owner)];
+    running.status.lane(0).owns(vec![durable(0, 100, None)], unbegun.into());
+    let reading = running.until(|reading| reading.lag.partitions.len() == 2).await;
+    let Lag { offset_lag_unknown, time_lag_unknown, .. } = reading.lag;
+    assert_eq!((offset_lag_unknown, time_lag_unknown), (1, 1));
+    assert!(watermark::by_topic(&reading.lag, reading.age, START).is_empty());
 }
 
 #[tokio::test]
 async fn given_an_answer_without_one_partition_then_it_is_unknown_and_the_figure_ages() {
     let (running, _stop, _task) = Running::start();
     running.log_ends_at(0, 100);
-    running.status.lane(0).partitions(vec![durable(0, 99, Some(START)), durable(1, 0, None)]);
+    running.status.lane(0).owns(vec![durable(0, 99, Some(START)), durable(1, 0, None)], [].into());
     running.until(|reading| reading.lag.offset_lag_unknown == 1 && reading.lag.max_offset_lag == 1).await;
     running.clock.advance(Duration::from_secs(7));
     running.until(|reading| reading.age >= Duration::from_secs(7)).await;

@@ -4,7 +4,7 @@
 //! Each lane writes to a place of its own and all of them to one set of totals, under locks that are held for as
 //! long as it takes to copy a few numbers, and never while anything waits. Nothing is written per record.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -172,10 +172,22 @@ impl Status {
         self.inner.lanes.iter().map(|lane| lane.reported().clone()).collect()
     }
 
-    /// How far each partition that this process owns is durable.
+    /// How far each partition that this process owns is durable, of those whose committed offset is known.
     #[must_use]
     pub fn durables(&self) -> Vec<Durable> {
         self.inner.lanes.iter().flat_map(|lane| lane.reported().partitions.clone()).collect()
+    }
+
+    /// The partitions that this process owns and whose committed offset isn't known: where they begin is being found out, or they are
+    /// held before that.
+    #[must_use]
+    pub fn unbegun(&self) -> Vec<TopicPartition> {
+        let of_lane = |lane: &Lane| {
+            let LaneReport { partitions, waits, .. } = &*lane.reported();
+            let known: HashSet<_> = partitions.iter().map(|durable| &durable.partition).collect();
+            waits.keys().filter(|partition| !known.contains(partition)).cloned().collect::<Vec<_>>()
+        };
+        self.inner.lanes.iter().flat_map(of_lane).collect()
     }
 
     /// Where each lane stands in the consumer group, in the lanes' order.
@@ -242,17 +254,17 @@ impl LaneStatus {
         self.lane().reported().membership = membership;
     }
 
-    /// Replaces what the lane owns and how far it is durable. A hold on a partition that isn't among them is over.
-    pub fn partitions(&self, partitions: Vec<Durable>) {
+    /// Replaces what is known of the partitions that the lane owns: how far they are durable, of those whose committed offset is
+    /// known, and what those wait for that aren't read from. A hold on a partition that doesn't wait for a person is over.
+    pub fn owns(&self, partitions: Vec<Durable>, waits: BTreeMap<TopicPartition, WaitsFor>) {
         let mut reported = self.lane().reported();
-        reported.holds.retain(|held, _| partitions.iter().any(|owned| owned.partition == *held));
-        reported.partitions = partitions;
+        reported.holds.retain(|held, _| waits.get(held) == Some(&WaitsFor::Owner));
+        (reported.partitions, reported.waits) = (partitions, waits);
     }
 
-    /// Replaces what is known of partitions that aren't read from, and of what is open.
-    pub fn detail(&self, waits: BTreeMap<TopicPartition, WaitsFor>, open: OpenHours) {
-        let mut reported = self.lane().reported();
-        (reported.waits, reported.open) = (waits, open);
+    /// Replaces what is known of what is open.
+    pub fn open(&self, open: OpenHours) {
+        self.lane().reported().open = open;
     }
 
     /// Holds `partition` for a reason, or with `None` no longer. Each change is logged once.

@@ -26,12 +26,12 @@ fn durable(partition: i32) -> Durable {
 fn given_two_lanes_when_one_reports_then_the_other_stays_as_it_was() {
     let (status, clock) = status(2);
     let (first, second) = (status.lane(0), status.lane(1));
-    first.partitions(vec![durable(0), durable(1)]);
-    second.partitions(vec![durable(2)]);
+    first.owns(vec![durable(0), durable(1)], BTreeMap::new());
+    second.owns(vec![durable(2)], BTreeMap::new());
     clock.advance(Duration::from_secs(3));
     second.polled();
     second.membership(Membership::Member(1));
-    first.partitions(vec![durable(1)]);
+    first.owns(vec![durable(1)], BTreeMap::new());
 
     assert_eq!(status.durables(), [durable(1), durable(2)]);
     assert_eq!(status.memberships(), [Membership::Joining, Membership::Member(1)]);
@@ -42,12 +42,17 @@ fn given_two_lanes_when_one_reports_then_the_other_stays_as_it_was() {
 fn given_a_held_partition_when_it_is_no_longer_owned_then_the_hold_is_over() {
     let (status, _) = status(1);
     let lane = status.lane(0);
-    lane.partitions(vec![durable(0), durable(1)]);
+    let held = |partitions: &[i32]| -> BTreeMap<_, _> {
+        partitions.iter().map(|partition| (durable(*partition).partition, WaitsFor::Owner)).collect()
+    };
+    lane.owns(vec![durable(0)], held(&[0, 1]));
     lane.hold(&durable(0).partition, Some("other rows are stored".to_owned()));
     lane.hold(&durable(1).partition, Some("intent of a newer version".to_owned()));
-    assert_eq!(status.holds().len(), 2);
+    lane.owns(vec![durable(0)], held(&[0, 1]));
+    assert_eq!(status.holds().len(), 2, "also of one whose committed offset isn't known");
+    assert_eq!(status.unbegun(), [durable(1).partition]);
 
-    lane.partitions(vec![durable(1)]);
+    lane.owns(vec![durable(0), durable(1)], held(&[1]));
     assert_eq!(status.holds().into_keys().collect::<Vec<_>>(), [durable(1).partition]);
     lane.hold(&durable(1).partition, None);
     assert!(status.holds().is_empty());

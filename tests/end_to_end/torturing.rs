@@ -6,6 +6,7 @@ use crate::{Test, tests};
 
 pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_a_fault_before_each_service_then_valve_says_why_and_stores_every_event_once_it_is_over,
+    given_a_topic_that_is_deleted_and_created_again_after_its_leader_has_changed_then_the_new_one_is_stored,
     given_an_unclean_election_and_a_log_that_has_grown_again_then_what_stands_in_the_place_of_what_was_read_is_stored,
 ];
 
@@ -19,6 +20,12 @@ fn given_an_unclean_election_and_a_log_that_has_grown_again_then_what_stands_in_
     stack: &Stack,
 ) {
     succeeds(stack, "torturing/unclean.py", &[]);
+}
+
+fn given_a_topic_that_is_deleted_and_created_again_after_its_leader_has_changed_then_the_new_one_is_stored(
+    stack: &Stack,
+) {
+    succeeds(stack, "torturing/recreated.py", &[]);
 }
 
 fn succeeds(stack: &Stack, script: &str, arguments: &[&str]) {

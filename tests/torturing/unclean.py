@@ -36,6 +36,8 @@ PATIENCE = 120  # seconds for each step
 
 
 class Trial:
+    WANTED = [*COMMITTED, *INSTEAD]
+
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
         self.name = f"unclean-{uuid.uuid4().hex[:8]}"
@@ -123,7 +125,7 @@ class Trial:
         bucket.open()
         files = (io.BytesIO(bucket.body(key)) for key in bucket.keys())
         rows = Counter(row["id"] for file in files for row in fastavro.reader(file))
-        wanted = Counter([*COMMITTED, *INSTEAD])
+        wanted = Counter(self.WANTED)
         if rows != wanted:
             yield f"missing: {sorted((wanted - rows).elements())[:5]} …, too many: {sorted((rows - wanted).elements())[:5]} …"
 
@@ -133,14 +135,14 @@ class Trial:
             yield f"`valve audit` exits with {audit.returncode}: {audit.stdout}{audit.stderr}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(kind, described):
+    parser = argparse.ArgumentParser(description=described, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--valve", required=True, help="the binary")
     parser.add_argument("--logs", type=Path, help="keep what valve and the brokers say there")
     options = parser.parse_args()
     folder = options.logs or Path(tempfile.mkdtemp(prefix="valve-unclean-"))
     folder.mkdir(parents=True, exist_ok=True)
-    trial = Trial(options, folder)
+    trial = kind(options, folder)
     wrong = trial.run()
     trial.cluster.stop()
     if not options.logs:
@@ -149,4 +151,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(Trial, __doc__)

@@ -58,12 +58,13 @@ impl Fixture {
         status.stored("orders/a.avro".to_owned(), 5, 700);
         fixture.lanes[0].membership(Membership::Member(2));
         fixture.lanes[0].polled();
-        fixture.lanes[0].partitions(vec![durable("orders", 0, 9), durable("orders", 1, 4)]);
         let held = TopicPartition::new("orders", 1);
+        let owned = vec![durable("orders", 0, 9), durable("orders", 1, 4)];
+        fixture.lanes[0].owns(owned, [(held.clone(), WaitsFor::Owner)].into());
         fixture.lanes[0].hold(&held, Some("other rows are stored".to_owned()));
         let mut open = OpenHours::default();
         open.add(Hour(498_804), &"orders".into(), 3, 1_024);
-        fixture.lanes[0].detail([(held, WaitsFor::Owner)].into(), open);
+        fixture.lanes[0].open(open);
         fixture.observed.lag.store(reading(&[("orders", 0, 3), ("orders", 1, 1)]));
         fixture.observed.history.add(Sample::take(status, &fixture.observed.lag));
         fixture.clock.advance(Duration::from_millis(90_250));
@@ -214,7 +215,8 @@ fn given_thousands_of_partitions_then_those_farthest_behind_are_shown_and_all_ar
     let fixture = Fixture::new();
     let names: Vec<_> =
         (0..3_000_i32).map(|index| ("orders", index, u64::from(index.unsigned_abs() % 1_000) + 1)).collect();
-    fixture.lanes[0].partitions(names.iter().map(|(topic, index, _)| durable(topic, *index, 0)).collect());
+    let owned = names.iter().map(|(topic, index, _)| durable(topic, *index, 0)).collect();
+    fixture.lanes[0].owns(owned, [].into());
     let held: Vec<_> = (0..300).map(|index| TopicPartition::new("orders", index)).collect();
     held.iter().for_each(|partition| fixture.lanes[0].hold(partition, Some("lost".to_owned())));
     fixture.observed.lag.store(reading(&names));
@@ -234,7 +236,7 @@ fn given_thousands_of_partitions_then_those_farthest_behind_are_shown_and_all_ar
 fn given_a_partition_that_begins_then_it_is_shown_without_an_offset() {
     let fixture = Fixture::new();
     let waits = [(TopicPartition::new("orders", 7), WaitsFor::Start)].into();
-    fixture.lanes[1].detail(waits, OpenHours::default());
+    fixture.lanes[1].owns(Vec::new(), waits);
     let snapshot = fixture.observed.snapshot();
     let [shown] = &snapshot.partitions.shown[..] else { panic!("{snapshot:?}") };
     assert_eq!((shown.partition, shown.lane, shown.state, shown.committed), (7, 1, "starting", None));
@@ -245,7 +247,7 @@ fn given_partitions_that_begin_then_nothing_is_said_of_what_is_new_and_a_store_t
  {
     let fixture = Fixture::new();
     let waits = [(TopicPartition::new("orders", 7), WaitsFor::Start)].into();
-    fixture.lanes[1].detail(waits, OpenHours::default());
+    fixture.lanes[1].owns(Vec::new(), waits);
     let consumed = || {
         let sign = fixture.observed.snapshot().overview.consumed;
         (sign.level, sign.word)
@@ -255,7 +257,7 @@ fn given_partitions_that_begin_then_nothing_is_said_of_what_is_new_and_a_store_t
     trouble.set("503".to_owned());
     assert_eq!(consumed(), (Level::Trouble, "waiting for the store"));
     assert_eq!(fixture.observed.snapshot().verdict.reasons[0], "sink: 503");
-    fixture.lanes[1].detail([].into(), OpenHours::default());
+    fixture.lanes[1].owns(Vec::new(), [].into());
     assert_eq!(consumed(), (Level::Well, "nothing new"));
 }
 
@@ -265,7 +267,7 @@ fn given_two_lanes_with_an_hour_then_it_is_told_once() {
     for lane in &fixture.lanes {
         let mut open = OpenHours::default();
         open.add(Hour(1), &"orders".into(), 5, 100);
-        lane.detail([].into(), open);
+        lane.open(open);
     }
     let open = fixture.observed.snapshot().open_hours;
     assert_eq!((open.shown.len(), open.shown[0].rows, open.more), (1, 10, false));
