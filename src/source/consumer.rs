@@ -32,6 +32,8 @@ pub(crate) struct Source {
     consumer: Arc<BaseConsumer<GroupContext>>,
     /// What was handed to the client, and the offset that it last began or will begin at.
     assigned: RefCell<BTreeMap<TopicPartition, Offset>>,
+    /// Positions of before their partitions were begun, which the client may tell for a moment.
+    void: RefCell<BTreeMap<TopicPartition, Offset>>,
 }
 
 impl Source {
@@ -46,7 +48,7 @@ impl Source {
         let consumer = Arc::new(consumer);
         let queue = RecordQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
-        Ok(Self { queue, consumer, assigned: RefCell::default() })
+        Ok(Self { queue, consumer, assigned: RefCell::default(), void: RefCell::default() })
     }
 
     /// Joins the group, or tells it of other topics than before.
@@ -115,6 +117,24 @@ impl Source {
 
     /// Fetches `partitions` from these offsets on. A pause of an earlier time, which the client remembers, ends.
     pub(crate) fn begin(&self, partitions: &[(TopicPartition, Offset)]) -> Result<(), SourceError> {
+        self.assign(partitions)?;
+        // The client knows no position of what it has stopped and nothing came of since, unless an error came that was still in its
+        // queue: that one counts as a record. It would go on behind that after a pause, so the partition is begun once more.
+        let mut positions = self.positions();
+        positions.retain(|partition, _| partitions.iter().any(|(begun, _)| begun == partition));
+        if !positions.is_empty() {
+            let again: Vec<_> = positions.keys().cloned().collect();
+            let fresh = partitions.iter().filter(|(partition, _)| positions.contains_key(partition));
+            self.stop(&again)?;
+            self.assign(&fresh.cloned().collect::<Vec<_>>())?;
+        }
+        let mut void = self.void.borrow_mut();
+        void.retain(|partition, _| partitions.iter().all(|(begun, _)| begun != partition));
+        void.extend(positions);
+        Ok(())
+    }
+
+    fn assign(&self, partitions: &[(TopicPartition, Offset)]) -> Result<(), SourceError> {
         let mut fresh = TopicPartitionList::new();
         for (partition, offset) in partitions {
             fresh.add_partition_offset(
@@ -215,7 +235,8 @@ impl Source {
             }
             _ => None,
         });
-        known.collect()
+        let void = self.void.borrow();
+        known.filter(|(partition, position)| void.get(partition) != Some(position)).collect()
     }
 
     /// Where the partition's log ended when something was last fetched of it.
@@ -359,6 +380,7 @@ mod tests {
                 for _ in 0..50 {
                     source.stop(std::slice::from_ref(&partition)).expect("stopped");
                     source.begin(&[(partition.clone(), Offset(0))]).expect("begun again");
+                    assert_eq!(source.positions().get(&partition), None, "nothing came since");
                 }
             }
         }

@@ -18,7 +18,7 @@ use logs::log_offsets;
 use super::SourceError;
 use super::client::{client_config, sign_in};
 use super::news::{Heard, hear_out};
-use super::raw::describe::topic_ids;
+use super::raw::describe::{DescribedTopic, describe_topics, topic_ids};
 use crate::config::{Config, Isolation};
 use crate::core::intent::{Found, Metadata};
 use crate::core::start::{Facts, Stored};
@@ -53,7 +53,8 @@ pub(crate) struct Offsets {
 
 /// Everything about one topic that several of its partitions need.
 struct TopicFacts {
-    id: Option<u128>,
+    /// None where the brokers don't tell; or why it isn't known.
+    id: Result<Option<u128>, String>,
     partitions: u32,
     partitions_at_start: Option<u32>,
 }
@@ -163,7 +164,7 @@ impl Offsets {
                 low: *low.get(partition).ok_or("its low watermark can't be had")?,
                 high: *high.get(partition).ok_or("how far it may be read can't be had")?,
                 end: *end.get(partition).ok_or("its log's end can't be had")?,
-                topic_id: topic.id,
+                topic_id: topic.id.clone()?,
                 partitions: topic.partitions,
                 partitions_at_start: topic.partitions_at_start,
                 stored: Stored::NotAsked,
@@ -201,12 +202,18 @@ impl Offsets {
         let mut names: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
         names.sort_unstable();
         names.dedup();
-        let ids = topic_ids(&self.client, &names, TIMEOUT)?;
+        let described = describe_topics(self.client.client(), &names, false, TIMEOUT)?;
         let mut topics = HashMap::new();
         for name in names {
+            // A broker that hasn't heard of a new topic yet doesn't say that it is the old one.
+            let id = match described.iter().find(|described| described.name == name) {
+                Some(DescribedTopic { error: None, id, .. }) => Ok(*id),
+                Some(DescribedTopic { error: Some(error), .. }) => Err(format!("its topic's id: {error}")),
+                None => Err("its topic's id can't be had".to_owned()),
+            };
             let count = self.partition_count(name)?;
             let partitions_at_start = self.partitions_at_start(name, count)?;
-            let facts = TopicFacts { id: ids.get(name).copied(), partitions: count, partitions_at_start };
+            let facts = TopicFacts { id, partitions: count, partitions_at_start };
             topics.insert(name.to_owned(), facts);
         }
         Ok(topics)
