@@ -295,6 +295,17 @@ mod tests {
         assert_eq!(Metadata::find(&text, 3, Offset(100)), Found::Own(Box::new(metadata())));
     }
 
+    /// What one version promises, the next one must be able to make: a text that is written otherwise needs another `v`.
+    #[test]
+    fn given_metadata_then_its_text_is_the_one_that_earlier_versions_wrote() {
+        let text = concat!(
+            "v1:AQcGyAEAALQBAgAAAQgSAAGQA4Cgq_75YgECGmZpZWxkOmhlYWRlci5jcmVhdGVkX2F0QG1zBWthZmth5B7oIFx7dG9waWN9L3llYXI9",
+            "e3llYXJ9L21vbnRoPXttb250aH0vZGF5PXtkYXl9L2hvdXI9e2hvdXJ9L3t0b3BpY31fe2NvdW50fS1tZXNzYWdlc197dXVpZH0uYXZybwAO",
+            "ZXZlbnRzL2FyY2hpdmUAAQAOY29tcGFueS1ldmVudHMAgICACAEBCAU",
+        );
+        assert_eq!(metadata().encode(), text);
+    }
+
     #[test]
     fn given_a_copy_at_another_offset_or_partition_then_it_is_foreign() {
         let text = metadata().encode();

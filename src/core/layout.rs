@@ -243,6 +243,18 @@ impl KeyTemplate {
         leading.contains(&Piece::Name(Name::Topic)).then(|| Self { pieces: leading }.key(prefix, &place))
     }
 
+    /// The folder that all files of `topic` lie in below `prefix`, however deep, and perhaps files of other topics, with a slash at
+    /// its end; `None` when the topic stands behind what differs from file to file, or in no folder's name.
+    #[must_use]
+    pub fn topic_folder(&self, prefix: &str, topic: &str) -> Option<String> {
+        let begins_with = self.topic_prefix(prefix, topic)?;
+        let named = self.pieces.iter().position(|piece| *piece == Piece::Name(Name::Topic))?;
+        let place = FilePlace { topic, hour: Hour(0), count: 0, uuid: Uuid::nil() };
+        let before = Self { pieces: self.pieces[..named].to_vec() }.key(prefix, &place).len() + topic.len();
+        let slash = begins_with.get(before..)?.find('/')?;
+        Some(begins_with[..=before + slash].to_owned())
+    }
+
     /// Whether all keys below `prefix` lead down from there and are short enough, whatever the topic.
     ///
     /// # Errors

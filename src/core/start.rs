@@ -194,6 +194,11 @@ fn begin_stored(
             own.intent = Some(intent);
             Decision::Begin { metadata: own, commit: true, lost: None }
         }
+        // Promised again, it is what `valve intents` shows and releases; to make it is tried, and says what is gone.
+        Some(_) if !complete && intent.rules <= RULES && own.first < intent.end => {
+            own.intent = Some(intent);
+            Decision::Begin { metadata: own, commit: true, lost: None }
+        }
         Some(reason) if !complete => Decision::Hold(reason),
         // Of a complete one whose records are gone, dead letters may be missing. Nobody can tell any more.
         _ => {

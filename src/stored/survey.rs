@@ -7,13 +7,13 @@ use std::sync::Arc;
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::store::AT_ONCE;
-use super::{FileHeader, Part, Recognised, Store};
+use super::{FileHeader, Part, Recognised, Store, StoredFile};
 use crate::batch::terms::Terms;
 use crate::config::Start;
 use crate::core::start::{Facts, Stored};
 use crate::sink::{Digest, SinkError};
 use crate::source::offsets::{Offsets, PartitionFacts};
-use crate::types::Offset;
+use crate::types::{Offset, UnixMillis};
 
 /// Looks for what is stored, where the brokers know nothing.
 #[derive(Clone, Debug)]
@@ -26,10 +26,12 @@ pub(crate) struct Survey {
 
 type Files<'s> = BoxStream<'s, Result<(String, Result<FileHeader, String>), SinkError>>;
 
-/// The batch of a partition that ends last, as far as its files were found.
+/// The last batch of a partition, as far as its files were found.
 #[derive(Debug)]
 struct Last {
+    origin: Offset,
     end: Offset,
+    instant: Option<UnixMillis>,
     metadata: String,
     /// The files that its first file lists, once that is found.
     listed: Option<Vec<(String, Digest)>>,
@@ -38,6 +40,12 @@ struct Last {
 }
 
 impl Last {
+    /// Whether the batch of `file`, which was opened at `instant`, comes after this one: by its offsets, unless the log became shorter
+    /// between both. A new record began then, perhaps at lower offsets.
+    fn is_before(&self, file: &StoredFile, instant: Option<UnixMillis>) -> bool {
+        if file.origin == self.origin { file.end > self.end } else { instant > self.instant }
+    }
+
     fn is_complete(&self) -> bool {
         let is_there = |(key, digest): &(String, Digest)| self.there.get(key) == Some(digest);
         self.listed.as_ref().is_some_and(|listed| listed.iter().all(is_there))
@@ -48,13 +56,14 @@ impl Last {
 type Unrecorded<'f> = (i32, &'f mut Facts);
 
 impl Survey {
-    /// Says in the facts of partitions without an offset what is stored of them.
+    /// Says in the facts of partitions without an offset what is stored of them; in the place of the facts a sentence, where the
+    /// store can't be asked, or a file can't be understood on which it depends.
     ///
     /// # Errors
-    /// A sentence, when the brokers or the store can't be asked, or a file can't be understood on which it depends.
+    /// A sentence, when the brokers can't be asked.
     pub(crate) async fn complete(&self, known: &mut [PartitionFacts]) -> Result<(), String> {
         let mut topics: BTreeMap<Arc<str>, Vec<Unrecorded<'_>>> = BTreeMap::new();
-        for (partition, facts) in known {
+        for (partition, facts) in known.iter_mut() {
             let Ok(facts) = facts else { continue };
             // Whether one that was added later has files isn't asked: an archive is long, and the answer known.
             let added = facts.partitions_at_start.is_some() && facts.was_added(partition.partition);
@@ -65,8 +74,9 @@ impl Survey {
         if topics.is_empty() {
             return Ok(());
         }
-        // A group that has no offset at all is new or was forgotten; its files may lie by an earlier layout then.
+        // A group that has no offset at all is new or was forgotten; its files may lie by an earlier layout then, anywhere.
         let everywhere = self.offsets.group(BTreeSet::new()).await?.committed.is_empty();
+        let mut unknown = BTreeMap::new();
         for (topic, partitions) in topics {
             let prefix = self.prefix(&topic, everywhere);
             let done = if self.start == Start::Stored {
@@ -74,7 +84,15 @@ impl Survey {
             } else {
                 self.find_any(&topic, prefix, partitions).await
             };
-            done.map_err(|reason| format!("what is stored of {topic}: {reason}"))?;
+            if let Err(reason) = done {
+                unknown.insert(topic, format!("what is stored of it isn't known: {reason}"));
+            }
+        }
+        // One topic's files don't hold up the others.
+        for (partition, facts) in known {
+            if let Some(reason) = unknown.get(&partition.topic) {
+                *facts = Err(format!("{partition}: {reason}"));
+            }
         }
         Ok(())
     }
@@ -83,7 +101,8 @@ impl Survey {
     fn prefix(&self, topic: &str, everywhere: bool) -> String {
         let prefix = &self.terms.layout.prefix;
         let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let narrow = self.terms.key.topic_prefix(prefix, topic).filter(|_| !everywhere);
+        // Also by most other layouts a topic's files lie in its folder.
+        let narrow = self.terms.key.topic_folder(prefix, topic).filter(|_| !everywhere);
         narrow.unwrap_or(below)
     }
 
@@ -166,16 +185,19 @@ impl Survey {
             if !is_of(&header, topic, topic_id) {
                 continue;
             }
-            let FileHeader { file, metadata, .. } = header;
+            let FileHeader { file, metadata, promise, .. } = header;
+            let instant = promise.intent.map(|intent| intent.instant);
             let fresh = || Last {
+                origin: file.origin,
                 end: file.end,
+                instant,
                 metadata: metadata.clone(),
                 listed: None,
                 dead_letters: true,
                 there: BTreeMap::new(),
             };
             let last = lasts.entry(file.partition.partition).or_insert_with(fresh);
-            if file.end > last.end {
+            if last.is_before(&file, instant) {
                 *last = fresh();
             }
             if last.metadata != metadata {

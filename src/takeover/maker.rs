@@ -159,7 +159,10 @@ impl Maker {
             if next > before {
                 stalled_at = self.clock.monotonic() + STALLED;
             } else if self.clock.monotonic() >= stalled_at {
-                return Err(kafka(range, "nothing came of the promised batch's records for 30 s"));
+                return Err(kafka(
+                    range,
+                    "nothing came of the promised batch's records for 30 s; if they are gone, `valve intents show` says so",
+                ));
             }
         }
         while batch.close_next(compressor) {
@@ -183,7 +186,7 @@ impl Maker {
         if let Some(error) = record.error() {
             return Err(if error.is_out_of_range() {
                 Stop::Refused(format!(
-                    "[{}, {}) was promised, and records of it are gone. See `valve intents show`",
+                    "[{}, {}) was promised, and records of it are gone. See `valve intents show`; `valve intents release` gives the batch up",
                     range.first, range.intent.end
                 ))
             } else {

@@ -219,16 +219,17 @@ impl Passes<'_> {
         let (pieces, received) = mpsc::channel(PIECES);
         let putting = self.put(file, entry.clone(), received);
         let held = self.maker.budget.account();
-        let mut sent = Sent { pieces, entry: &entry, begun: false, bytes: 0, held };
+        let mut sent = Sent { pieces, entry: &entry, begun: false, refused: false, bytes: 0, held };
         let passed = self.pass(HashSet::from([name]), &mut |batch| sent.send(batch, name));
         let passed = passed.and_then(|mut batch| sent.send(&mut batch, name));
-        let bytes = sent.bytes;
+        let (bytes, refused) = (sent.bytes, sent.refused);
         // Nothing becomes visible of a pass that came to another outcome: its stream ends with an error.
         sent.end(&passed);
         let put = self.until_cancelled(putting)?;
         match put {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) if error.is_final() => return Err(sink_stop(error)),
+            // The store's reason, unless it is that the pass didn't come to its end.
+            Ok(Err(error)) if error.is_final() || refused => return Err(sink_stop(error)),
             Ok(Err(error)) => return Err(passed.err().unwrap_or_else(|| sink_stop(error))),
             Err(_) => {
                 return Err(Stop::Refused("storing a file panicked, which is a bug in valve".to_owned()));
@@ -276,6 +277,8 @@ struct Sent<'a> {
     pieces: mpsc::Sender<Piece>,
     entry: &'a Entry,
     begun: bool,
+    /// The store took no more: it says why itself.
+    refused: bool,
     bytes: u64,
     /// The memory for pieces that aren't stored yet.
     held: Account,
@@ -303,8 +306,10 @@ impl Sent<'_> {
     fn piece(&mut self, piece: Bytes) -> Result<(), Stop> {
         self.bytes += piece.len() as u64;
         self.held.set(self.held.held().max(piece.len() * PIECES_HELD));
-        let sent = self.pieces.blocking_send(Piece::Bytes(piece));
-        sent.map_err(|_| Stop::Later(Dependency::Sink, "the store took no more of a file".to_owned()))
+        self.pieces.blocking_send(Piece::Bytes(piece)).map_err(|_| {
+            self.refused = true;
+            Stop::Later(Dependency::Sink, "the store took no more of a file".to_owned())
+        })
     }
 
     fn end(self, passed: &Result<(), Stop>) {

@@ -49,6 +49,23 @@ fn given_a_template_then_what_the_keys_of_an_hour_or_topic_begin_with_is_known_i
 }
 
 #[test]
+fn given_a_template_then_a_topics_folder_is_known_if_nothing_comes_before_it() {
+    let folder = |text: &str| {
+        let template: KeyTemplate = text.parse().unwrap();
+        template.topic_folder("tank", "orders")
+    };
+    let hour = "{year}{month}{day}{hour}/{uuid}";
+    assert_eq!(folder(DEFAULT_KEY).as_deref(), Some("tank/orders/"));
+    assert_eq!(folder(&format!("of {{topic}}_a/b/{hour}")).as_deref(), Some("tank/of orders_a/"));
+    assert_eq!(
+        folder(&format!("{{topic}}{{topic}}/{{topic}}/{hour}")).as_deref(),
+        Some("tank/ordersorders/")
+    );
+    assert_eq!(folder(&format!("{{topic}}{hour}")), None);
+    assert_eq!(folder("{year}{month}{day}{hour}/{topic}/{uuid}"), None);
+}
+
+#[test]
 fn given_a_template_then_an_hours_folder_is_known_if_topic_and_hour_stand_in_it_and_nothing_of_one_file() {
     let folder = |text: &str| {
         let template: KeyTemplate = text.parse().unwrap();

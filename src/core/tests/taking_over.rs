@@ -285,6 +285,21 @@ fn stored_start(complete: bool, dead_letters: bool) -> (Rig, Vec<Action>) {
 }
 
 #[test]
+fn given_start_stored_and_a_last_batch_that_lacks_files_and_records_then_it_is_promised_so_that_it_can_be_released()
+ {
+    let mut settings = settings();
+    settings.start.start = Start::Stored;
+    for (low, end) in [(15, 100), (0, 15)] {
+        let mut rig = Rig::with(settings.clone());
+        let ticket = rig.assign(&p(0));
+        let metadata = promised(7).committed.unwrap().1;
+        let stored = Stored::Last { metadata: metadata.clone(), complete: false, dead_letters: false };
+        let promise = commit(&rig.resolve(&p(0), ticket, Facts { stored, ..log(low, end) })).unwrap();
+        assert_eq!((promise.offset, promise.metadata), (Offset(10), metadata));
+    }
+}
+
+#[test]
 fn given_start_stored_and_a_complete_last_batch_then_it_goes_on_where_the_batch_ends() {
     let (_, actions) = stored_start(true, false);
     let start = commit(&actions).unwrap();
