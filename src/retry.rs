@@ -10,6 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use rand::RngExt;
+use tokio::sync::Semaphore;
 
 use crate::telemetry::troubles::{Dependency, Troubles};
 
@@ -65,6 +66,25 @@ pub async fn until_done<T, E, F, Fut>(
     dependency: Dependency,
     what: &str,
     limits: impl Into<Limits>,
+    attempt: F,
+) -> T
+where
+    E: Display,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let free = Semaphore::new(1);
+    until_done_in_turn(troubles, dependency, what, limits, &free, attempt).await
+}
+
+/// Like [`until_done`], where attempts share the permits of `turns`. Each attempt waits for one of its own, so what fails again and
+/// again lets the others go on in between. The wait counts as no silence.
+pub async fn until_done_in_turn<T, E, F, Fut>(
+    troubles: &Troubles,
+    dependency: Dependency,
+    what: &str,
+    limits: impl Into<Limits>,
+    turns: &Semaphore,
     mut attempt: F,
 ) -> T
 where
@@ -76,6 +96,8 @@ where
     let mut backoff = Backoff::default();
     let trouble = troubles.open(dependency);
     loop {
+        // Nobody closes it.
+        let turn = turns.acquire().await.ok();
         let mut answer = Box::pin(tokio::time::timeout(ended, attempt()));
         let answer = match tokio::time::timeout(told, &mut answer).await {
             Ok(answer) => answer,
@@ -97,16 +119,18 @@ where
             Err(_) => format!("{what}: no answer within {ended:?}"),
         };
         trouble.set(reason);
+        drop(turn);
         tokio::time::sleep(backoff.next_wait()).await;
     }
 }
 
-/// Like [`until_done`], but an error that `is_final` ends it: repeating the call would not help.
+/// Like [`until_done_in_turn`], but an error that `is_final` ends it: repeating the call would not help.
 pub async fn until_final<T, E, F, Fut>(
     troubles: &Troubles,
     dependency: Dependency,
     what: &str,
     limits: impl Into<Limits>,
+    turns: &Semaphore,
     is_final: fn(&E) -> bool,
     mut attempt: F,
 ) -> Result<T, E>
@@ -115,7 +139,7 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    until_done(troubles, dependency, what, limits, || {
+    until_done_in_turn(troubles, dependency, what, limits, turns, || {
         let call = attempt();
         async move {
             match call.await {
@@ -137,6 +161,24 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(10);
     const LATE: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn given_one_that_fails_again_and_again_then_others_have_their_turns_in_between() {
+        let (troubles, turns) = (Troubles::default(), Semaphore::new(1));
+        let failing = || async { Err::<Infallible, _>("403") };
+        let failing = until_done_in_turn(&troubles, Dependency::Sink, "put a", LATE, &turns, failing);
+        let done = async {
+            while troubles.lines().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let well = || async { Ok::<_, Infallible>(()) };
+            until_done_in_turn(&troubles, Dependency::Sink, "put b", LATE, &turns, well).await;
+        };
+        tokio::select! {
+            never = failing => match never {},
+            () = done => {}
+        }
+    }
 
     #[tokio::test]
     async fn given_an_attempt_that_is_silent_then_that_is_told_while_its_answer_is_waited_for() {

@@ -17,8 +17,9 @@ use crate::core::intent::Place;
 use crate::dead_letter::producer::KafkaDeadLetters;
 use crate::dead_letter::{DeadLetter, groups};
 use crate::fault_point::{self, Point};
-use crate::retry::until_done;
+use crate::retry::until_done_in_turn;
 use crate::sink::patience::Patience;
+use crate::sink::retry::Retrying;
 use crate::sink::{OpenError, Sink, SinkError};
 use crate::telemetry::status::Status;
 use crate::telemetry::troubles::{Dependency, Troubles};
@@ -26,8 +27,9 @@ use crate::telemetry::troubles::{Dependency, Troubles};
 /// How many files of one batch are being stored at once.
 const AT_ONCE: usize = 8;
 
-/// How many files of the process are: each is a connection, with buffers that no budget sees.
-const AT_ONCE_ALL: usize = 16;
+/// How many files of the process are, at other places than today's: what is promised for one that can't be reached any more doesn't
+/// hold up what is stored today.
+const AT_ONCE_ELSEWHERE: usize = 4;
 
 /// How long one try at a group of dead letters may take, and as long again as the store may for a large one.
 const DEAD_LETTER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -57,7 +59,7 @@ pub(crate) struct Publisher {
 /// Whose turn it is to use what the process has little of.
 #[derive(Clone, Debug)]
 struct Turns {
-    uploads: Arc<Semaphore>,
+    puts_elsewhere: Arc<Semaphore>,
     /// One group of dead letters is on its way at a time: the producer holds a copy.
     dead_letters: Arc<Semaphore>,
 }
@@ -74,7 +76,7 @@ impl Publisher {
         troubles: Troubles,
     ) -> Self {
         let turns = Turns {
-            uploads: Arc::new(Semaphore::new(AT_ONCE_ALL)),
+            puts_elsewhere: Arc::new(Semaphore::new(AT_ONCE_ELSEWHERE)),
             dead_letters: Arc::new(Semaphore::new(1)),
         };
         Self { config, terms, cluster: cluster.into(), sink, dead_letters, status, troubles, turns }
@@ -116,8 +118,6 @@ impl Publisher {
         lost: &watch::Receiver<bool>,
     ) {
         for group in groups(letters) {
-            // Nobody closes it.
-            let _turn = self.turns.dead_letters.acquire().await.ok();
             let what = format!("dead letters of {}", publish.partition);
             let attempt = || async {
                 while_owned(lost).await;
@@ -125,7 +125,8 @@ impl Publisher {
             };
             let bytes: usize = group.iter().map(DeadLetter::size).sum();
             let timeout = DEAD_LETTER_TIMEOUT + Patience::default().for_put(bytes as u64);
-            until_done(&self.troubles, Dependency::DeadLetterTopic, &what, timeout, attempt).await;
+            let (troubles, turns) = (&self.troubles, &self.turns.dead_letters);
+            until_done_in_turn(troubles, Dependency::DeadLetterTopic, &what, timeout, turns, attempt).await;
         }
     }
 
@@ -140,7 +141,6 @@ impl Publisher {
     ) -> Result<u64, SinkError> {
         let store = |(index, file): (usize, HourFile)| async move {
             while_owned(lost).await;
-            let _turn = self.turns.uploads.acquire().await.ok();
             let Some(entry) = manifest.entry(index) else { return Ok(0) };
             let header = Header {
                 schema: file.schema.text(),
@@ -174,7 +174,8 @@ impl Publisher {
         }
         tracing::warn!(?place, "a batch that was promised for another place is stored there");
         let sink = crate::sink::open(&self.sink_at(place)?).await?;
-        Ok(Arc::new(crate::sink::retry::Retrying::new(sink, self.troubles.clone())))
+        let puts = Arc::clone(&self.turns.puts_elsewhere);
+        Ok(Arc::new(Retrying::new(sink, self.troubles.clone()).in_turns(puts)))
     }
 
     fn sink_at(&self, place: &Place) -> Result<SinkConfig, OpenError> {

@@ -86,6 +86,10 @@ impl Refusal {
                 "the store throttles; valve slows down and goes on by itself"
             }
             "AccessControlListNotSupported" => "the bucket allows no ACLs: remove sink.acl",
+            "InvalidObjectState" => {
+                "the object is archived (a life cycle rule moved it to a Glacier class): restore it, or leave what is below \
+                 sink.prefix out of that rule"
+            }
             "InvalidStorageClass" => "correct sink.storage_class",
             code if code.starts_with("KMS") => "check sink.kms_key_id and the permission to use that key",
             _ => "",

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::sync::Semaphore;
 
 use super::patience::Patience;
 use super::{Body, Digest, Listed, ObjectInfo, Sink, SinkError, Stored, len_of, named};
 use crate::retry::{Limits, until_final};
 use crate::telemetry::troubles::{Dependency, Troubles};
+
+/// How many objects are being stored at once: each is a connection, with buffers that no budget sees.
+const PUTS_AT_ONCE: usize = 16;
 
 /// Repeats the calls of another store, with backoff, until they succeed or end in a [`SinkError::Conflict`]; the
 /// reason for waiting stands in [`Troubles`] meanwhile. Each attempt is bounded by [`Patience::for_put`].
@@ -22,6 +26,9 @@ pub struct Retrying {
     inner: Arc<dyn Sink>,
     troubles: Troubles,
     patience: Patience,
+    puts: Arc<Semaphore>,
+    /// All but puts.
+    others: Semaphore,
 }
 
 impl Retrying {
@@ -34,7 +41,15 @@ impl Retrying {
     /// Waits for `inner`, with other limits on each attempt.
     #[must_use]
     pub fn with_patience(inner: Arc<dyn Sink>, troubles: Troubles, patience: Patience) -> Self {
-        Self { inner, troubles, patience }
+        let (puts, others) = (Arc::new(Semaphore::new(PUTS_AT_ONCE)), Semaphore::new(Semaphore::MAX_PERMITS));
+        Self { inner, troubles, patience, puts, others }
+    }
+
+    /// Shares the permits for its puts with other stores.
+    #[must_use]
+    pub fn in_turns(mut self, puts: Arc<Semaphore>) -> Self {
+        self.puts = puts;
+        self
     }
 
     /// Repeats a call that moves `len` bytes.
@@ -43,15 +58,31 @@ impl Retrying {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, SinkError>>,
     {
+        self.wait_in_turn(what, len, &self.others, attempt).await
+    }
+
+    async fn wait_in_turn<T, F, Fut>(
+        &self,
+        what: String,
+        len: u64,
+        turns: &Semaphore,
+        attempt: F,
+    ) -> Result<T, SinkError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, SinkError>>,
+    {
         let limits = Limits { told: self.patience.for_silence(len), ended: self.patience.for_put(len) };
-        until_final(&self.troubles, Dependency::Sink, &what, limits, SinkError::is_final, attempt).await
+        until_final(&self.troubles, Dependency::Sink, &what, limits, turns, SinkError::is_final, attempt)
+            .await
     }
 }
 
 #[async_trait]
 impl Sink for Retrying {
     async fn put(&self, key: &str, digest: Digest, body: Body) -> Result<Stored, SinkError> {
-        self.wait(format!("put {key}"), body.len(), || self.inner.put(key, digest, body.clone())).await
+        let put = || self.inner.put(key, digest, body.clone());
+        self.wait_in_turn(format!("put {key}"), body.len(), &self.puts, put).await
     }
 
     async fn put_streaming(
@@ -131,6 +162,22 @@ mod tests {
             assert_eq!(sink.read("a", 1..9).await.unwrap(), Some(Bytes::from_static(b"ows")));
             assert_eq!(sink.abort_uploads("a").await.unwrap(), 0);
             assert!(troubles.lines().is_empty(), "{fault:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn given_more_keys_that_are_refused_than_puts_at_once_then_another_is_stored_all_the_same() {
+        let memory = Arc::new(MemorySink::new());
+        let refusing =
+            Faulty::planned(Arc::new(MemorySink::new()), (1..1_000).map(|call| (call, Fault::Refused)));
+        let puts = Arc::new(Semaphore::new(2));
+        let in_turns = |sink: Arc<dyn Sink>| Retrying::new(sink, Troubles::default()).in_turns(puts.clone());
+        let (refused, well) = (in_turns(Arc::new(refusing)), in_turns(memory.clone()));
+        let never = futures_util::future::join_all((0..4).map(|_| refused.put("a", Digest(1), body())));
+        tokio::select! {
+            biased;
+            stored = never => panic!("{stored:?}"),
+            stored = well.put("b", Digest(1), body()) => assert_eq!(stored.unwrap(), Stored::Created),
         }
     }
 
