@@ -22,7 +22,7 @@ use crate::core::intent::{Intent, MAX_LOST_RANGES, MAX_RELEASED, Metadata};
 use crate::core::start::{Facts, is_recreated};
 use crate::core::{Commit, Publish, Remake};
 use crate::sink::Sink;
-use crate::stored::{Recognised, Store};
+use crate::stored::{FileHeader, Recognised, Store};
 use crate::takeover::{Maker, Remade, Stop};
 use crate::types::{Offset, TopicPartition};
 
@@ -49,6 +49,10 @@ pub(crate) struct Plan {
     pub(crate) gone: Vec<(Offset, Offset)>,
     /// Files of the batch that are in the store: key and rows.
     pub(crate) stored: Vec<(String, u64)>,
+    /// What lies where files of the batch belong and isn't those: keys.
+    pub(crate) in_the_way: Vec<String>,
+    /// The rows of those files that can be read, and will be nowhere.
+    rows_kept_out: u64,
     /// What can be read, and came of it.
     batch: Option<Batch>,
     outcome: Outcome,
@@ -78,23 +82,28 @@ impl Plan {
     /// earlier that can't be of those. (Compaction takes records out of the middle, and some offsets never had one.)
     pub(crate) fn lost_at_most(&self) -> u64 {
         if self.is_as_promised() {
-            return 0;
+            return self.rows_kept_out;
         }
         let Promised { metadata, intent, .. } = &self.promised;
         let stored: u64 = self.stored.iter().map(|(_, rows)| rows).sum();
-        let rows_stored_and_there = self.outcome.rows() - self.storable().1;
-        let accounted = self.outcome.records() + stored.saturating_sub(rows_stored_and_there);
+        let rows_stored_and_there = self.outcome.rows() - self.storable().1 - self.rows_kept_out;
+        let readable = self.outcome.records() - self.rows_kept_out;
+        let accounted = readable + stored.saturating_sub(rows_stored_and_there);
         metadata.first.distance_to(intent.end).saturating_sub(accounted)
     }
 
     /// What is committed when it is done.
     fn commit(&self) -> Result<Commit, String> {
         let Promised { partition, metadata, intent } = &self.promised;
-        let mut after = Metadata { first: intent.end, intent: None, ..metadata.clone() };
+        // Never back: what was committed was stored. An intent that no valve makes may end before it begins.
+        let end = intent.end.max(metadata.first);
+        let mut after = Metadata { first: end, intent: None, ..metadata.clone() };
         if self.lost_at_most() > 0 {
             after.coverage.lost.extend(&self.gone);
         }
-        after.coverage.released.push((metadata.first, intent.end));
+        if metadata.first < end {
+            after.coverage.released.push((metadata.first, end));
+        }
         if after.coverage.released.len() > MAX_RELEASED || after.coverage.lost.len() > MAX_LOST_RANGES {
             return Err(format!(
                 "its coverage has no room for another mark: {MAX_RELEASED} released batches and {MAX_LOST_RANGES} lost \
@@ -134,7 +143,17 @@ impl Releaser {
             }
             None => (None, Outcome::default()),
         };
-        let mut plan = Plan { promised, gone, stored: Vec::new(), batch, outcome, missing: Vec::new(), sink };
+        let mut plan = Plan {
+            promised,
+            gone,
+            stored: Vec::new(),
+            in_the_way: Vec::new(),
+            rows_kept_out: 0,
+            batch,
+            outcome,
+            missing: Vec::new(),
+            sink,
+        };
         self.find(&mut plan, &terms).await.map_err(|error| error.to_string())?;
         Ok(plan)
     }
@@ -162,16 +181,23 @@ impl Releaser {
             cluster: &self.publisher.cluster,
             metadata: &text,
         };
+        let as_promised = plan.is_as_promised();
+        // Where records are gone, an earlier owner's file has more rows than can be made now.
+        let is_of_batch = |header: &FileHeader, file: &FileOutcome| {
+            header.metadata == text && (!as_promised || header.file.digest == file.digest)
+        };
         for (index, file) in plan.outcome.files.iter().enumerate() {
             let uuid = identity.uuid(file.hour, file.schema);
             match find_file(&store, terms, &plan.promised.partition.topic, file, uuid).await? {
-                Some(key) => {
-                    let rows = match store.recognise(&key).await? {
-                        Some(Recognised::Own(header)) => header.file.rows,
-                        _ => 0,
-                    };
-                    plan.stored.push((key, rows));
-                }
+                Some(key) => match store.recognise(&key).await? {
+                    Some(Recognised::Own(header)) if is_of_batch(&header, file) => {
+                        plan.stored.push((key, header.file.rows));
+                    }
+                    _ => {
+                        plan.rows_kept_out += file.rows;
+                        plan.in_the_way.push(key);
+                    }
+                },
                 None => plan.missing.push(index),
             }
         }
@@ -207,6 +233,9 @@ type Range = (Offset, Offset);
 fn split(promised: &Promised, facts: &Facts) -> (Option<Range>, Vec<Range>) {
     let (first, end) = (promised.metadata.first, promised.intent.end);
     let (from, to) = (first.max(facts.low), end.min(facts.end));
+    if first >= end {
+        return (None, Vec::new());
+    }
     if is_recreated(&promised.metadata, facts.topic_id) || from >= to {
         return (None, vec![(first, end)]);
     }

@@ -22,7 +22,7 @@ const LISTINGS: usize = 8;
 const ROWS_AT_ONCE: usize = 4;
 
 /// Most hours that can be asked for: ten years.
-const MAX_HOURS: i64 = 10 * 366 * 24;
+pub(crate) const MAX_HOURS: i64 = 10 * 366 * 24;
 
 /// What is to be looked at.
 #[derive(Clone, Debug)]
@@ -82,8 +82,7 @@ impl Request {
 
     fn hour_prefixes(&self, from: Hour, to: Hour) -> Option<Vec<String>> {
         let topics = if self.topics.is_empty() { &self.known_topics } else { &self.topics };
-        let hours = from.0..to.0.min(from.0.saturating_add(MAX_HOURS));
-        let prefixes = hours.flat_map(|hour| {
+        let prefixes = (from.0..to.0).flat_map(|hour| {
             topics.iter().map(move |topic| self.template.hour_prefix(&self.prefix, topic, Hour(hour)))
         });
         prefixes.collect::<Option<BTreeSet<_>>>().map(without_nested)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 use super::failure::{Failure, settings, unprinted};
+use crate::audit::looking::MAX_HOURS;
 use crate::audit::table::Table;
 use crate::audit::{self, Progress, Report, Request, Verdict};
 use crate::cli::AuditArgs;
@@ -87,6 +88,11 @@ async fn run(args: AuditArgs) -> Result<Report, Failure> {
     let hours = args.from.zip(args.to);
     if let Some((from, to)) = hours.filter(|(from, to)| from >= to) {
         return Err(Failure::Usage(format!("--from {from} isn't before --to {to}")));
+    }
+    if let Some((from, to)) = hours.filter(|(from, to)| to.0.saturating_sub(from.0) > MAX_HOURS) {
+        return Err(Failure::Usage(format!(
+            "from {from} to {to} is longer than ten years, and each hour is listed on its own: audit everything, or fewer hours"
+        )));
     }
     let config = settings(args.config.as_deref()).await?;
     let terminal = io::stderr().is_terminal();

@@ -39,8 +39,8 @@ pub(super) fn listen(stop: CancellationToken) -> std::io::Result<()> {
             }
         };
         next().await;
-        tracing::info!("stopping: storing and committing what was read; a second signal leaves at once");
         stop.cancel();
+        tracing::info!("stopping: storing and committing what was read; a second signal leaves at once");
         let same_wish = async {
             loop {
                 next().await;

@@ -79,6 +79,7 @@ where
 {
     let builder =
         tracing_subscriber::fmt().with_env_filter(EnvFilter::new(DEFAULT_FILTER)).with_writer(writer);
+    let builder = builder.log_internal_errors(false);
     // Not by the builder's own `set_default`, which would install what `install` installs later.
     match format {
         Format::Human { colours } => {
@@ -112,6 +113,8 @@ where
 {
     let filter = parse(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // Where it can't be written to there is nobody to tell; the library would panic about that.
+    let builder = builder.log_internal_errors(false);
     Ok(match format {
         Format::Human { colours } => {
             Box::new(builder.with_ansi(colours).with_target(false).fmt_fields(OneLine).finish())

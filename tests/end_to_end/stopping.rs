@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test<fn(&Stack)>] = tests![
     given_aborted_transactions_then_their_records_are_left_out_and_the_end_of_the_log_is_committed,
     given_a_second_signal_then_it_leaves_at_once,
     given_ctrl_c_then_what_was_read_is_stored_and_committed_and_the_exit_code_is_0,
+    given_a_standard_error_that_nobody_reads_then_it_works_and_sigterm_ends_it_well,
 ];
 
 /// Settings under which nothing but a stop seals a batch.
@@ -43,6 +44,17 @@ fn given_sigterm_then_what_was_read_is_stored_and_committed_and_the_exit_code_is
     valve.stop();
 
     assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), scene.kafka.ends(&scene.topic));
+    scene.assert_stored(&produced);
+}
+
+fn given_a_standard_error_that_nobody_reads_then_it_works_and_sigterm_ends_it_well(stack: &Stack) {
+    let mut scene = Scene::new(stack, 1);
+    let produced = scene.produce(&orders(&scene.topic.clone(), 0..200, 1));
+    let settings = patient(scene.settings()).with("VALVE_BATCH__MAX_RECORDS", "150").with("VALVE_LANES", "1");
+    let valve = Valve::unheard(&settings);
+    wait_until("the full batch", || scene.kafka.committed(&scene.name, &scene.topic) == [150]);
+    valve.stop();
+    assert_eq!(scene.kafka.committed(&scene.name, &scene.topic), [200]);
     scene.assert_stored(&produced);
 }
 

@@ -104,6 +104,14 @@ impl Valve {
         Self::spawn(&mut settings.command(arguments))
     }
 
+    /// `valve run`, with a standard error whose reader is gone
+    pub(crate) fn unheard(settings: &Settings) -> Self {
+        let mut command = settings.command(&["run"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stderr.take());
+        Self { child, output: Arc::default(), listeners: Vec::new() }
+    }
+
     /// A command that becomes a valve
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child =

@@ -56,7 +56,7 @@ pub(super) async fn release(args: IntentsReleaseArgs) -> Result<String, Failure>
     if plan.is_as_promised() && !args.yes {
         return Err(Failure::Failed(format!(
             "{partition}: the batch can be made as it was promised: start a valve, and it does. (With --yes it is released \
-             nevertheless: files with other rows that lie under its keys are then counted as stored.)"
+             nevertheless: what lies under its files' keys with other rows stays, and the rows that belong there are lost.)"
         )));
     }
     drop(std::io::stderr().write_all(describe(&plan).as_bytes()));
@@ -164,6 +164,14 @@ fn describe(plan: &Plan) -> String {
         ("stored already", format!("{} files, {stored} rows", plan.stored.len())),
         ("can be stored now", format!("{files} files, {rows} rows")),
         ("besides", format!("{dead_letters} dead letters, {skipped} skipped")),
+        (
+            "in the way",
+            if plan.in_the_way.is_empty() {
+                "nothing".to_owned()
+            } else {
+                format!("other objects where its files belong: {}", plan.in_the_way.join(" "))
+            },
+        ),
         ("lost for good", format!("at most {} records", plan.lost_at_most())),
     ];
     for (name, value) in lines {
