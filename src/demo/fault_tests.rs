@@ -13,7 +13,7 @@ use crate::clock::SystemClock;
 async fn given_fetches_that_are_refused_now_and_then_then_every_event_is_stored_once() {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
-        records: Some(6_000),
+        records: None,
         rate: 1_500,
         directory: directory.path().join("files"),
         http: ([127, 0, 0, 1], 0).into(),
@@ -22,14 +22,15 @@ async fn given_fetches_that_are_refused_now_and_then_then_every_event_is_stored_
     let demo = Demo::start(options).await.unwrap();
     let (mut progress, stop) = (Progress::new(Vec::new(), false), CancellationToken::new());
     // An error stands where the next record will: partitions are idle now and then, and read to their end. Some errors
-    // meet the reader of dead letters instead.
+    // meet the reader of dead letters instead: events come until a lane has met one, or far more than it takes were sent.
     let faults = async {
         let mut refused = 0;
-        while refused < 12 || demo.fetch_failures() == 0 {
+        while refused < 12 || demo.fetch_failures() == 0 && refused < 480 {
             tokio::time::sleep(Duration::from_millis(250)).await;
             demo.broker().refuse_fetches(1);
             refused += 1;
         }
+        stop.cancel();
         std::future::pending::<()>().await;
     };
     let report = tokio::select! {

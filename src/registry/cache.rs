@@ -8,8 +8,8 @@
 //! last answer was 40403, and its request was sent at least `registry.unknown_after` after the first such answer
 //! came, with no other answer in between. An outage is not an answer: it neither counts nor starts the time anew, and
 //! a look-up outlasts it. The time is remembered from one look-up to the next, so that a topic full of one
-//! bad id doesn't cost every batch the whole wait; after an hour without a 40403 for that id it is forgotten, for by
-//! then the id may have been given out, and only a replica may lag.
+//! bad id doesn't cost every batch the whole wait; after two minutes without a 40403 for that id it is forgotten, for
+//! by then the id may have been given out, and only a replica may lag.
 
 use std::collections::HashMap;
 use std::fmt;

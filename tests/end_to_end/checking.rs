@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::auditing::local;
 use crate::event::orders;
+use crate::patience::wait_until;
 use crate::registry_proxy::{Mode, RegistryProxy};
 use crate::scene::Scene;
 use crate::stack::{Stack, unique};
@@ -116,10 +117,15 @@ fn given_services_that_are_well_then_all_is_well_and_nothing_is_left_behind(stac
 
 fn given_a_valve_at_work_then_a_check_disturbs_nothing(stack: &Stack) {
     let mut scene = Scene::new(stack, 2);
-    let mut produced = scene.produce(&orders(&scene.topic.clone(), 0..20, 2));
     let valve = Valve::run(&scene.settings());
+    let status = || serde_json::from_str::<Value>(&valve.get("/api/status").1).unwrap_or_default();
+    wait_until("each lane to have a partition", || {
+        status()["lanes"].as_array().is_some_and(|lanes| lanes.iter().all(|lane| lane["partitions"] == 1))
+    });
+    // A lane whose commit is accepted after that has heard the end of the rebalance.
+    let mut produced = scene.produce(&orders(&scene.topic.clone(), 0..20, 2));
+    wait_until("all to be committed", || status()["totals"]["rows"] == 20);
     valve.wait_ready();
-    scene.wait_committed();
     let rebalances = || {
         let (_, metrics) = valve.get("/metrics");
         metrics.lines().filter(|line| line.contains("rebalances")).map(str::to_owned).collect::<Vec<_>>()

@@ -5,7 +5,10 @@
 //! all of them share one Kafka, registry and bucket. What is produced is produced by Confluent's serializer, and what
 //! is stored is judged by fastavro: never by valve's own code.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
-#![expect(clippy::print_stderr, reason = "a failed test shows what valve said, and the end where the time went")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a failed test shows what valve said, and the end where the time went"
+)]
 
 use std::cmp::Reverse;
 use std::process::ExitCode;

@@ -134,9 +134,9 @@ fn given_a_store_outage_of_many_watchdog_periods_then_readyz_says_why_nothing_mo
     let settings =
         scene.settings().with("VALVE_SINK__BUCKET", &bucket).with("VALVE_BATCH__MAX_RECORDS", "10");
     let valve = Valve::run(&settings.with("VALVE_WATCHDOG__STALL", "1s").with("VALVE_LANES", "1"));
-    let line = valve.wait_unready("lane 0: no progress");
-    assert!(line.contains("waits for its batches to be stored"), "{line}");
-    wait_until("the outage as a reason", || valve.wait_unready("lane 0: no progress").contains("sink: "));
+    let line = || valve.wait_unready("lane 0: no progress");
+    wait_until("what the lane waits for", || line().contains("waits for its batches to be stored"));
+    wait_until("the outage as a reason", || line().contains("sink: "));
     stays("living", Duration::from_secs(8), || valve.get("/livez").0 == 200);
 
     stack.create_bucket(&bucket);

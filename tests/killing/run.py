@@ -1,10 +1,10 @@
 """Valves that are killed while they work, and the proof that nothing was lost or doubled.
 
-Produces events for a while and lets several valves store them. Meanwhile it kills some with SIGKILL, has others abort
-at a fault point (between promise, files and commit), stops others past their session's timeout and lets them go on
-(zombies), adds and removes members, and restarts the broker. Then all must be committed, every process must end well,
-and fastavro must find each record once. Needs the services' addresses (tests/stack/) in its environment; tests/kill
-starts them and says more.
+Produces events and lets several valves store them. Meanwhile it kills some with SIGKILL, has others abort at a fault
+point (between promise, files and commit), stops others past their session's timeout and lets them go on (zombies), adds
+and removes members, and restarts the broker. Production ends after the last of that. Then all must be committed, every
+process must end well, and fastavro must find each record once. Needs the services' addresses (tests/stack/) in its
+environment; tests/kill starts them and says more.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import services
 import traffic
 import valves
 
+LONGEST = 20  # times what all that happens should take: production at most, which ends when it is told to
 SESSION = 6  # seconds until the group gives up a member
 STOP_WITHIN = 120  # seconds, after SIGTERM
 RECOVERED_AFTER = 20  # seconds after an outage of store or broker
@@ -41,7 +42,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--valve", required=True, help="the binary")
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--records", type=int, default=2_000_000)
+    parser.add_argument("--records", type=int, default=2_000_000, help="in the time that all should take; more until it has")
     parser.add_argument("--valves", type=int, default=4)
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--protocol", choices=["classic", "eager", "consumer"], default="classic")
@@ -60,7 +61,7 @@ class Run:
         self.begun = time.monotonic()
         self.name = f"kill-{uuid.uuid4().hex[:8]}"
         self.topic = f"{self.name}.orders"
-        self.traffic = traffic.Traffic(options.records, options.partitions)
+        self.traffic = traffic.Traffic(options.records * LONGEST, options.partitions)
         self.logs = options.logs or Path(tempfile.mkdtemp(prefix="valve-kill-"))
         self.logs.mkdir(parents=True, exist_ok=True)
         self.broker = services.Broker(self.name, self.topic, options.partitions)
@@ -246,6 +247,16 @@ class Run:
 
     # How it ends.
 
+    def end_production(self, produce):
+        """Records are consecutive, so their number says which there are."""
+        if produce.poll() is not None:
+            self.fail("production ended too early: what was done last met no traffic")
+        produce.terminate()
+        if produce.wait(120):
+            sys.exit("the producer failed")
+        self.traffic.records = sum(self.broker.wait_until_back())
+        self.say(f"{self.traffic.records} records were produced")
+
     def calm(self):
         """Whoever sleeps wakes up, whoever stands still goes on, and there are as many as there should be."""
         self.say("calm from here on")
@@ -256,14 +267,14 @@ class Run:
         while len(self.living) < self.options.valves:
             self.start()
 
-    def drain(self, produce):
+    def drain(self):
         """Waits until the group has committed all of it; fails when that doesn't go on."""
         last, since = None, time.monotonic()
         while True:
             self.bury()
             try:
                 committed = self.broker.committed()
-                if produce.poll() is not None and committed == self.broker.ends():
+                if committed == self.broker.ends():
                     return self.say(f"all {sum(committed)} records are committed")
             except KafkaException as error:
                 committed = None
@@ -300,7 +311,7 @@ class Run:
         texts = collections.Counter(event.get("message") for event in said)
         self.counts["takeovers"] = texts["making a batch again that was promised before"]
         self.counts["rebalances (assigned)"] = texts["assigned"]
-        self.counts["expelled"] = texts["lost: the group expelled this member"]
+        self.counts["expelled"] = texts["lost: the group expelled this member, or their topics are gone"]
         self.counts["joined anew"] = texts["leaving the group to join it anew"]
         self.counts["batches committed"] = texts["batch committed"]
         self.counts["batches abandoned"] = texts["batch abandoned"]
@@ -336,7 +347,7 @@ class Run:
         for line in found.wrong[:10]:
             self.fail(line)
         return {
-            "records produced": self.options.records,
+            "records produced": self.traffic.records,
             "of them good, bad, empty": ", ".join(str(self.traffic.count(kind)) for kind in ("good", "bad", "empty")),
             "files": found.files,
             "rows by fastavro": found.rows,
@@ -357,16 +368,15 @@ class Run:
         options = self.options
         events = len(self.deck())
         rate = options.records / (options.pause * events)
-        self.say(f"{options.records} records, {rate:.0f} a second; seed {options.seed}; logs in {self.logs}")
-        produce = subprocess.Popen(
-            [sys.executable, traffic.__file__, self.topic, str(options.records), str(options.partitions), str(rate)],
-            preexec_fn=valves.die_with_parent,
-        )
+        self.say(f"{rate:.0f} records a second; seed {options.seed}; logs in {self.logs}")
+        words = [self.topic, str(self.traffic.records), str(options.partitions), str(rate)]
+        produce = subprocess.Popen([sys.executable, traffic.__file__, *words], preexec_fn=valves.die_with_parent)
         for _ in range(options.valves):
             self.start()
         self.disturb(produce)
+        self.end_production(produce)
         self.calm()
-        self.drain(produce)
+        self.drain()
         self.wait_until_ready()
         for valve in list(self.living):
             self.stop(valve)
