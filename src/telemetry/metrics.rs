@@ -159,9 +159,11 @@ catalogue! {
     Gauge MAX_TIME_LAG = "max_time_lag", Seconds, [],
         "Age of the oldest record that isn't durable, by its Kafka timestamp, over the partitions owned";
     Gauge OFFSET_LAG_UNKNOWN_PARTITIONS = "offset_lag_unknown_partitions", Count, [],
-        "Partitions left out of max_offset_lag because the broker hasn't told where their log ends";
+        "Partitions left out of max_offset_lag because the broker hasn't told where their log ends, or it isn't known where \
+         they begin";
     Gauge TIME_LAG_UNKNOWN_PARTITIONS = "time_lag_unknown_partitions", Count, [],
-        "Partitions left out of max_time_lag because their oldest record that isn't durable hasn't been read yet";
+        "Partitions left out of max_time_lag because their oldest record that isn't durable hasn't been read yet, or it isn't \
+         known where they begin";
     Gauge WATERMARK = "watermark", Seconds, ["topic"],
         "Up to when everything in the partitions owned is durable, by Kafka's timestamps, in seconds since 1970, by topic; \
          of a group, the smallest of all processes counts. Not there while it isn't known";

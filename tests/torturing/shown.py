@@ -11,6 +11,8 @@ SHOWN = [
      "given_a_partition_that_is_added_under_a_running_valve_then_it_is_read_from_its_beginning"),
     ("a topic deleted and created again", "rebalancing",
      "given_a_topic_that_is_deleted_and_created_again_then_the_new_ones_events_are_stored"),
+    ("the same after a change of its leader", "torturing",
+     "given_a_topic_that_is_deleted_and_created_again_after_its_leader_has_changed_then_the_new_one_is_stored"),
     ("topics deleted beside one that is written to", "subscribing",
      "given_topics_that_go_away_while_another_is_committed_then_that_one_is_committed_on"),
     ("a topic that may no longer be read", "secure_kafka",

@@ -9,7 +9,8 @@
 //! tells what goes wrong in many schedules, and how often.
 //!
 //! What is taken for granted: a client reads a topic by its id, so that nothing of a topic that was created again is
-//! taken for the one before; a stopped group's puts and commits have ended long before its offsets expire. What isn't
+//! taken for the one before (librdkafka does so only where the new topic is shorter than what was read, or has leaders of other
+//! epochs: README, "What becomes of bad input"); a stopped group's puts and commits have ended long before its offsets expire. What isn't
 //! modelled: eager rebalances, open transactions, several passes over a batch that is made again, `valve intents release`.
 
 mod audit;
