@@ -19,6 +19,7 @@ use crate::batch::terms::Terms;
 use crate::core::batch::{BatchId, FileOutcome, Outcome};
 use crate::core::identity::Identity;
 use crate::core::intent::{Intent, MAX_LOST_RANGES, MAX_RELEASED, Metadata};
+use crate::core::layout::FilePlace;
 use crate::core::start::{Facts, is_recreated};
 use crate::core::{Commit, Publish, Remake};
 use crate::sink::Sink;
@@ -188,16 +189,24 @@ impl Releaser {
         };
         for (index, file) in plan.outcome.files.iter().enumerate() {
             let uuid = identity.uuid(file.hour, file.schema);
-            match find_file(&store, terms, &plan.promised.partition.topic, file, uuid).await? {
-                Some(key) => match store.recognise(&key).await? {
+            let topic = &*plan.promised.partition.topic;
+            let place = FilePlace { topic, hour: file.hour, count: file.rows, uuid };
+            let own = terms.key.key(&terms.layout.prefix, &place);
+            let (mut stored, mut taken) = (None, false);
+            for key in find_files(&store, terms, topic, file, uuid).await? {
+                match store.recognise(&key).await? {
                     Some(Recognised::Own(header)) if is_of_batch(&header, file) => {
-                        plan.stored.push((key, header.file.rows));
+                        stored = stored.or(Some((key, header.file.rows)));
                     }
-                    _ => {
-                        plan.rows_kept_out += file.rows;
-                        plan.in_the_way.push(key);
-                    }
-                },
+                    _ => taken |= key == own,
+                }
+            }
+            match stored {
+                Some(found) => plan.stored.push(found),
+                None if taken => {
+                    plan.rows_kept_out += file.rows;
+                    plan.in_the_way.push(own);
+                }
                 None => plan.missing.push(index),
             }
         }
@@ -243,25 +252,27 @@ fn split(promised: &Promised, facts: &Facts) -> (Option<Range>, Vec<Range>) {
     (Some((from, to)), gone.collect())
 }
 
-async fn find_file(
+/// The keys with this UUID: the same file's may tell other counts.
+async fn find_files(
     store: &Store,
     terms: &Terms,
     topic: &str,
     file: &FileOutcome,
     uuid: Uuid,
-) -> Result<Option<String>, crate::sink::SinkError> {
+) -> Result<Vec<String>, crate::sink::SinkError> {
     let prefix = &terms.layout.prefix;
     let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     let narrow = terms.key.hour_prefix(prefix, topic, file.hour);
     let narrow = narrow.or_else(|| terms.key.topic_prefix(prefix, topic)).unwrap_or(below);
     let uuid = uuid.to_string();
     let mut keys = Box::pin(store.list(narrow));
+    let mut found = Vec::new();
     while let Some(listed) = keys.try_next().await? {
         if listed.key.contains(&uuid) {
-            return Ok(Some(listed.key));
+            found.push(listed.key);
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn publish_of(plan: &Plan) -> Publish {

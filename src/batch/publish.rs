@@ -98,7 +98,8 @@ impl Publisher {
         let (terms, outcome) = (Arc::clone(&batch.terms), batch.outcome());
         let manifest = Manifest::new(&terms, &self.config.name, &self.cluster, publish, &outcome);
         let (letters, files, mut account) = batch.into_parts();
-        account.set(account.held() + manifest.memory());
+        let longest = files.iter().map(|file| file.schema.text().len()).max().unwrap_or(0);
+        account.set(account.held() + manifest.memory() + longest * AT_ONCE.min(files.len()));
         let stored = self.store(&*sink, &terms, &manifest, files.into_iter().enumerate(), lost);
         let produced = async {
             self.produce(&letters, publish, lost).await;

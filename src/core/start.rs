@@ -194,8 +194,8 @@ fn begin_stored(
             own.intent = Some(intent);
             Decision::Begin { metadata: own, commit: true, lost: None }
         }
-        // Promised again, it is what `valve intents` shows and releases; to make it is tried, and says what is gone.
-        Some(_) if !complete && intent.rules <= RULES && own.first < intent.end => {
+        // Promised again, it is what `valve intents` shows and releases: then it is resolved again, and held.
+        Some(_) if !complete && (1..=RULES).contains(&intent.rules) && own.first < intent.end => {
             own.intent = Some(intent);
             Decision::Begin { metadata: own, commit: true, lost: None }
         }

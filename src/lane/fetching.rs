@@ -28,6 +28,11 @@ impl Gathering {
         Self { absent: AtomicUsize::new(lanes) }
     }
 
+    /// A lane that had joined has left, to join anew.
+    pub(crate) fn left(&self) {
+        self.absent.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn is_complete(&self) -> bool {
         self.absent.load(Ordering::Relaxed) == 0
     }
@@ -80,6 +85,12 @@ impl Fetching {
     pub(super) fn consume(&mut self, partition: TopicPartition, offset: Offset) {
         self.paused.remove(&partition);
         self.to_begin.push((partition, offset));
+    }
+
+    /// What has just begun is to be stopped, and begun once more from the same offsets.
+    fn anew(&mut self, partitions: Vec<(TopicPartition, Offset)>) {
+        self.to_stop.extend(partitions.iter().map(|(partition, _)| partition.clone()));
+        self.to_begin.extend(partitions);
     }
 
     /// What was to be fetched of the partition isn't wanted any more. What is to be stopped still is.
@@ -184,10 +195,13 @@ impl Lane<'_> {
         if partitions.is_empty() {
             return;
         }
-        if let Err(error) = self.source.begin(&partitions) {
-            self.refused(format!("begin to consume: {error}"));
-            self.fetching.to_begin.extend(partitions);
-            return;
+        match self.source.begin(&partitions) {
+            Ok(again) => self.fetching.anew(again),
+            Err(error) => {
+                self.refused(format!("begin to consume: {error}"));
+                self.fetching.to_begin.extend(partitions);
+                return;
+            }
         }
         for (partition, offset) in partitions {
             tracing::info!(%partition, %offset, "consuming");
@@ -226,6 +240,18 @@ mod tests {
         one.regrouped(&all, Duration::ZERO);
         assert!(!one.begins(&all, Duration::from_millis(2_999)));
         assert!(one.begins(&all, GATHER));
+    }
+
+    #[test]
+    fn given_a_partition_that_is_to_begin_once_more_then_it_is_stale_until_it_was_stopped_and_has_begun() {
+        let partition = TopicPartition::new("orders", 0);
+        let mut fetching = Fetching::default();
+        fetching.anew(vec![(partition.clone(), Offset(5))]);
+        assert_eq!(fetching.take_begins(), []);
+        assert_eq!(fetching.take_stops(false), std::slice::from_ref(&partition));
+        assert!(fetching.is_stale(&partition));
+        assert_eq!(fetching.take_begins(), [(partition.clone(), Offset(5))]);
+        assert!(!fetching.is_stale(&partition));
     }
 
     #[test]

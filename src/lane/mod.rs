@@ -99,7 +99,7 @@ pub(crate) fn run(shared: &Shared, index: usize) -> Result<(), String> {
         drop(source);
         match ended? {
             Ended::Stopped => return Ok(()),
-            Ended::Renewed => {}
+            Ended::Renewed => shared.gathering.left(),
         }
     }
 }

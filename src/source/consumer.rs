@@ -4,7 +4,7 @@
 //! longer than it is told, and what ends it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +32,9 @@ pub(crate) struct Source {
     consumer: Arc<BaseConsumer<GroupContext>>,
     /// What was handed to the client, and the offset that it last began or will begin at.
     assigned: RefCell<BTreeMap<TopicPartition, Offset>>,
-    /// Positions of before their partitions were begun, which the client may tell for a moment.
-    void: RefCell<BTreeMap<TopicPartition, Offset>>,
+    /// Partitions of which an error came when they were stopped already. To the client that is a record, and behind it is its position,
+    /// which it goes on from after a pause. Only to stop the partition takes that away.
+    spoilt: RefCell<BTreeSet<TopicPartition>>,
 }
 
 impl Source {
@@ -48,7 +49,7 @@ impl Source {
         let consumer = Arc::new(consumer);
         let queue = RecordQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("no queue for records".to_owned()))?;
-        Ok(Self { queue, consumer, assigned: RefCell::default(), void: RefCell::default() })
+        Ok(Self { queue, consumer, assigned: RefCell::default(), spoilt: RefCell::default() })
     }
 
     /// Joins the group, or tells it of other topics than before.
@@ -90,7 +91,14 @@ impl Source {
 
     /// Appends up to `most` records (or errors about partitions) to `records`, waiting up to `wait` for the first.
     pub(crate) fn take<'s>(&'s self, records: &mut Vec<Record<'s>>, most: usize, wait: Duration) {
+        let known = records.len();
         self.queue.take(records, most, wait);
+        for error in records[known..].iter().filter(|record| record.error().is_some()) {
+            let partition = TopicPartition::new(error.topic(), error.partition());
+            if !self.assigned.borrow().contains_key(&partition) {
+                self.spoilt.borrow_mut().insert(partition);
+            }
+        }
     }
 
     fn is_cooperative(&self) -> bool {
@@ -116,25 +124,11 @@ impl Source {
     }
 
     /// Fetches `partitions` from these offsets on. A pause of an earlier time, which the client remembers, ends.
-    pub(crate) fn begin(&self, partitions: &[(TopicPartition, Offset)]) -> Result<(), SourceError> {
-        self.assign(partitions)?;
-        // The client knows no position of what it has stopped and nothing came of since, unless an error came that was still in its
-        // queue: that one counts as a record. It would go on behind that after a pause, so the partition is begun once more.
-        let mut positions = self.positions();
-        positions.retain(|partition, _| partitions.iter().any(|(begun, _)| begun == partition));
-        if !positions.is_empty() {
-            let again: Vec<_> = positions.keys().cloned().collect();
-            let fresh = partitions.iter().filter(|(partition, _)| positions.contains_key(partition));
-            self.stop(&again)?;
-            self.assign(&fresh.cloned().collect::<Vec<_>>())?;
-        }
-        let mut void = self.void.borrow_mut();
-        void.retain(|partition, _| partitions.iter().all(|(begun, _)| begun != partition));
-        void.extend(positions);
-        Ok(())
-    }
-
-    fn assign(&self, partitions: &[(TopicPartition, Offset)]) -> Result<(), SourceError> {
+    /// Returns those of which the client has a wrong position all the same: they are to be stopped, and begun once more.
+    pub(crate) fn begin(
+        &self,
+        partitions: &[(TopicPartition, Offset)],
+    ) -> Result<Vec<(TopicPartition, Offset)>, SourceError> {
         let mut fresh = TopicPartitionList::new();
         for (partition, offset) in partitions {
             fresh.add_partition_offset(
@@ -150,7 +144,9 @@ impl Source {
             self.assign_everything_with(partitions)?;
         }
         self.assigned.borrow_mut().extend(partitions.iter().cloned());
-        Ok(self.consumer.resume(&fresh)?)
+        self.consumer.resume(&fresh)?;
+        let mut spoilt = self.spoilt.borrow_mut();
+        Ok(partitions.iter().filter(|(partition, _)| spoilt.remove(partition)).cloned().collect())
     }
 
     /// Fetches `partitions` no more, until they are begun again. (A seek wouldn't do: the client refuses it silently for a
@@ -235,8 +231,7 @@ impl Source {
             }
             _ => None,
         });
-        let void = self.void.borrow();
-        known.filter(|(partition, position)| void.get(partition) != Some(position)).collect()
+        known.collect()
     }
 
     /// Where the partition's log ended when something was last fetched of it.
@@ -380,10 +375,33 @@ mod tests {
                 for _ in 0..50 {
                     source.stop(std::slice::from_ref(&partition)).expect("stopped");
                     source.begin(&[(partition.clone(), Offset(0))]).expect("begun again");
-                    assert_eq!(source.positions().get(&partition), None, "nothing came since");
                 }
             }
         }
+    }
+
+    #[test]
+    fn given_an_error_that_comes_after_its_partition_was_stopped_then_it_is_to_be_begun_once_more() {
+        let cluster = MockCluster::new(1).expect("a mock broker");
+        cluster.create_topic("orders", 1, 1).expect("a topic");
+        let brokers = cluster.bootstrap_servers();
+        send(&brokers);
+        let (source, partition) = member(&brokers, "cooperative-sticky");
+        assert!(gets_a_record(&source));
+        let stop = || source.stop(std::slice::from_ref(&partition)).expect("stopped");
+        let begin = |offset| source.begin(&[(partition.clone(), Offset(offset))]).expect("begun");
+        // Whether the error is there already when the partition is stopped can't be seen before it is taken.
+        let spoilt = (0..100).any(|_| {
+            stop();
+            begin(100);
+            thread::sleep(Duration::from_millis(300));
+            stop();
+            (0..30).for_each(|_| drop(look(&source)));
+            !begin(1).is_empty()
+        });
+        assert!(spoilt);
+        stop();
+        assert_eq!(begin(1), [], "once is enough");
     }
 
     #[test]

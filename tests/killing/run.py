@@ -252,7 +252,7 @@ class Run:
         if produce.poll() is not None:
             self.fail("production ended too early: what was done last met no traffic")
         produce.terminate()
-        if produce.wait(120):
+        if produce.wait(400):
             sys.exit("the producer failed")
         self.traffic.records = sum(self.broker.wait_until_back())
         self.say(f"{self.traffic.records} records were produced")

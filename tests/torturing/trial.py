@@ -203,7 +203,7 @@ class Trial:
         if produce.poll() is not None:
             self.fail("production ended too early: a fault without traffic tells nothing")
         produce.terminate()
-        if produce.wait(120):
+        if produce.wait(310):
             self.fail("the producer failed")
         self.traffic.records = sum(patiently(self.broker.ends))
 

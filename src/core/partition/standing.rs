@@ -135,6 +135,9 @@ impl Partition {
         }
         if self.parting {
             self.standing = Standing::Held;
+        } else if self.committed.intent.is_some() {
+            // Whether that batch can still be made is decided as for any owner that finds it promised.
+            self.standing = Standing::Resolving(self.ask(step));
         } else {
             self.go(step);
         }

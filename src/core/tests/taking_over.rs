@@ -291,11 +291,14 @@ fn given_start_stored_and_a_last_batch_that_lacks_files_and_records_then_it_is_p
     settings.start.start = Start::Stored;
     for (low, end) in [(15, 100), (0, 15)] {
         let mut rig = Rig::with(settings.clone());
-        let ticket = rig.assign(&p(0));
+        let begun = rig.assign(&p(0));
         let metadata = promised(7).committed.unwrap().1;
         let stored = Stored::Last { metadata: metadata.clone(), complete: false, dead_letters: false };
-        let promise = commit(&rig.resolve(&p(0), ticket, Facts { stored, ..log(low, end) })).unwrap();
+        let promise = commit(&rig.resolve(&p(0), begun, Facts { stored, ..log(low, end) })).unwrap();
         assert_eq!((promise.offset, promise.metadata), (Offset(10), metadata));
+        let asked = ticket(&rig.accept(&p(0)));
+        let facts = Facts { committed: promised(7).committed, ..log(low, end) };
+        assert!(is_held(&rig.resolve(&p(0), asked, facts)));
     }
 }
 
@@ -316,7 +319,8 @@ fn given_start_stored_and_a_last_batch_that_lacks_files_then_it_is_promised_agai
         let promise = commit(&actions).unwrap();
         let text = promised(7).committed.map(|(_, text)| text);
         assert_eq!((promise.offset, Some(promise.metadata)), (Offset(10), text));
-        let actions = rig.accept(&p(0));
+        let asked = ticket(&rig.accept(&p(0)));
+        let actions = rig.resolve(&p(0), asked, Facts { committed: promised(7).committed, ..log(0, 100) });
         assert!(matches!(actions.as_slice(), [Action::Remake(_)]), "{actions:?}");
     }
 }
