@@ -30,8 +30,7 @@ class Recreated(Trial):
         self.valve.freeze(None)
         self.cluster.admin.delete_topics([self.topic])[self.topic].result(60)
         self.wait("the topic to be gone", lambda: self.topic not in self.cluster.admin.list_topics(timeout=10).topics)
-        again = NewTopic(self.topic, 1, replica_assignment=[[FOLLOWER, LEADER]])
-        self.cluster.admin.create_topics([again])[self.topic].result(60)
+        self.wait("the topic to be created again", self.create)
         self.wait("the topic to have a leader", lambda: self.state()[0] == FOLLOWER)
         self.produce(NEW)
         self.valve.thaw()
@@ -40,6 +39,12 @@ class Recreated(Trial):
         code = self.valve.process.wait(60)
         self.wait("the rest to be committed", lambda: self.committed() == len(NEW))
         return [*self.stored(), *([f"SIGTERM ended with {code}"] if code else [])]
+
+    def create(self):
+        """Brokers that haven't heard of the deletion yet say that the topic is there."""
+        again = NewTopic(self.topic, 1, replica_assignment=[[FOLLOWER, LEADER]])
+        self.cluster.admin.create_topics([again])[self.topic].result(60)
+        return True
 
 
 if __name__ == "__main__":

@@ -114,7 +114,8 @@ class Trial:
             try:
                 if condition():
                     return
-            except (KafkaException, OSError, ValueError) as error:
+            # A topic that was just created may be there without its partition.
+            except (KafkaException, LookupError, OSError, ValueError) as error:
                 reason = error
             time.sleep(0.2)
         sys.exit(f"waited {PATIENCE} s in vain for {what} ({reason}): {self.valve.log_path}\n{self.valve.log()[-5_000:]}")
