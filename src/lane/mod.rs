@@ -340,9 +340,9 @@ impl<'s> Lane<'s> {
     fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Facts(partition, ticket, facts) => {
-                let (topic, met) = (Arc::clone(&partition.topic), facts.clone());
+                let (topic, id) = (Arc::clone(&partition.topic), facts.topic_id);
                 self.handle(Event::Resolved { partition, ticket, facts });
-                self.meet(&topic, &met);
+                self.meet(&topic, id);
             }
             Answer::Schema(..) if fault_point::loses(Point::Schema) => {}
             Answer::Schema(id, lookup) => self.learn(id, lookup),

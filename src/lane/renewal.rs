@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Lane;
-use crate::core::start::Facts;
 
 /// What the client knows of topics, as far as it matters here.
 #[derive(Debug, Default)]
@@ -28,8 +27,8 @@ impl Renewal {
 
 impl Lane<'_> {
     /// Leaves the group if the client knows another topic of this name.
-    pub(super) fn meet(&mut self, topic: &Arc<str>, facts: &Facts) {
-        let another = facts.topic_id.is_some_and(|id| self.renewal.is_another(topic, id));
+    pub(super) fn meet(&mut self, topic: &Arc<str>, id: Option<u128>) {
+        let another = id.is_some_and(|id| self.renewal.is_another(topic, id));
         if another && !self.renewal.due {
             self.renewal.due = true;
             self.rejoin(&format!("{topic} was deleted and created again, which takes a new client"));
